@@ -1,0 +1,60 @@
+/** Redis and Cassandra as members of a deployment under test. */
+import { readdir, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import type { CassandraNode } from "../../harness/cassandra.ts";
+import type { RedisServer } from "../../harness/redis.ts";
+import type { Member } from "./deployment.ts";
+
+export function redisMember(server: RedisServer): Member {
+  let isUp = true;
+  return {
+    kind: "redis",
+    name: "redis",
+    log: "",
+    get isRunning() {
+      return isUp;
+    },
+    async end(signal) {
+      isUp = false;
+      await server.kill(signal);
+      return -1;
+    },
+    async start() {
+      await server.start();
+      isUp = true;
+    },
+    freeze: () => server.freeze(),
+    thaw: () => server.thaw(),
+    command: (...words) => server.command(...words),
+    loseTail: (bytes) => loseTail(server.directory, bytes),
+  };
+}
+
+/** Cuts the file that Redis appends to: the newest one of its multi-part AOF (Redis 7, "appenddirname"). */
+async function loseTail(directory: string, bytes: number): Promise<void> {
+  const folder = join(directory, "appendonlydir");
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".incr.aof")).sort();
+  const file = join(folder, names.at(-1) ?? "");
+  const { size } = await stat(file);
+  await truncate(file, Math.max(0, size - bytes));
+}
+
+export function cassandraMember(node: CassandraNode): Member {
+  return {
+    kind: "cassandra",
+    name: "cassandra",
+    get log() {
+      return node.log;
+    },
+    get isRunning() {
+      return node.pid !== undefined;
+    },
+    async end(signal) {
+      await (signal === "SIGKILL" ? node.kill() : node.stop());
+      return -1;
+    },
+    start: () => node.start(),
+    freeze: () => node.freeze(),
+    thaw: () => node.thaw(),
+  };
+}

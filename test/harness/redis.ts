@@ -1,0 +1,232 @@
+/**
+ * Real Redis servers for tests: each on a free port of the loopback, with a directory of its own, stopped by its process
+ * id. One server (`startRedis`), or a cluster of masters with or without replicas (`startRedisCluster`).
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "redis";
+import { waitFor } from "./wait-for.ts";
+
+/** Longer than loading any data of a test on a busy machine. */
+const startTimeoutMs = 20_000;
+const stopTimeoutMs = 10_000;
+
+export interface RedisOptions {
+  /** Settings of redis-server, as on its command line: { appendonly: "yes" }. Unless told otherwise nothing is kept on disk. */
+  settings?: Readonly<Record<string, string>>;
+  /** In a process group of its own, so that a Ctrl-C in the terminal does not reach it. Default false. */
+  isDetached?: boolean;
+}
+
+export class RedisServer {
+  readonly port: number;
+  readonly directory: string;
+  readonly #settings: Readonly<Record<string, string>>;
+  readonly #isDetached: boolean;
+  #child: Bun.Subprocess | undefined;
+  #admin: ReturnType<typeof createClient> | undefined;
+
+  constructor(port: number, directory: string, { settings = {}, isDetached = false }: RedisOptions) {
+    this.port = port;
+    this.directory = directory;
+    this.#settings = settings;
+    this.#isDetached = isDetached;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    if (!this.#child) {
+      throw new Error("this Redis does not run");
+    }
+    return this.#child.pid;
+  }
+
+  /** Starts it, on the port and the data that it had before. */
+  async start(): Promise<void> {
+    const settings = {
+      port: String(this.port),
+      bind: "127.0.0.1",
+      dir: this.directory,
+      save: "",
+      appendonly: "no",
+      ...this.#settings,
+    };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+    this.#child = Bun.spawn([redisServerPath(), ...args], {
+      stdin: "ignore",
+      stdout: Bun.file(join(this.directory, "redis.log")),
+      stderr: "ignore",
+      detached: this.#isDetached,
+    });
+    const child = this.#child;
+    const answers = async () => {
+      if (child.exitCode !== null) {
+        throw new Error(`redis-server ended with ${child.exitCode}: ${await this.log()}`);
+      }
+      return (await this.command("PING").catch(() => undefined)) === "PONG";
+    };
+    await waitFor(`Redis on port ${this.port} answers`, answers, startTimeoutMs);
+  }
+
+  /** Sends one command over a connection of its own. */
+  async command(...args: string[]): Promise<unknown> {
+    if (!this.#admin?.isReady) {
+      this.#admin?.destroy();
+      this.#admin = createClient({ url: this.url, socket: { reconnectStrategy: false }, disableOfflineQueue: true });
+      // The call that met it says so.
+      this.#admin.on("error", () => {});
+      await this.#admin.connect();
+    }
+    return this.#admin.sendCommand(args);
+  }
+
+  /** Holds the process still: its port accepts connections, nothing is answered. */
+  freeze(): void {
+    process.kill(this.pid, "SIGSTOP");
+  }
+
+  thaw(): void {
+    process.kill(this.pid, "SIGCONT");
+  }
+
+  /** Ends the process; what it has on disk stays. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    this.#admin?.destroy();
+    this.#admin = undefined;
+    if (child) {
+      child.kill(signal);
+      const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs);
+      await child.exited;
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends it and removes its directory. */
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** What it wrote to its log since it started last. */
+  log(): Promise<string> {
+    return Bun.file(join(this.directory, "redis.log")).text();
+  }
+}
+
+/** Starts a Redis. @throws {Error} that says how to install it, where it is missing */
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const server = new RedisServer(await freePort(), mkdtempSync(join(tmpdir(), "streaming-chat-redis-")), options);
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  return server;
+}
+
+export interface RedisCluster {
+  /** The masters at the start come first. */
+  readonly nodes: readonly RedisServer[];
+  readonly urls: readonly string[];
+  stop(): Promise<void>;
+}
+
+const slots = 16_384;
+
+/** Starts a cluster and resolves once every node sees all slots served. */
+export async function startRedisCluster({ masters = 3, replicasEach = 0 } = {}): Promise<RedisCluster> {
+  const nodes: RedisServer[] = [];
+  const stop = async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+  };
+  try {
+    const count = masters * (1 + replicasEach);
+    const busPorts: number[] = [];
+    for (let index = 0; index < count; index += 1) {
+      const busPort = await freePort();
+      const settings = {
+        "cluster-enabled": "yes",
+        "cluster-config-file": "nodes.conf",
+        "cluster-node-timeout": "2000",
+        "cluster-port": String(busPort),
+        // By default a replica waits 5 s before it copies anything, and until then it cannot take over.
+        "repl-diskless-sync-delay": "0",
+      };
+      nodes.push(await startRedis({ settings }));
+      busPorts.push(busPort);
+    }
+    const [first] = nodes as [RedisServer];
+    for (const [index, node] of nodes.entries()) {
+      if (index < masters) {
+        const from = Math.floor((slots * index) / masters);
+        const to = Math.floor((slots * (index + 1)) / masters) - 1;
+        await node.command("CLUSTER", "ADDSLOTSRANGE", String(from), String(to));
+      }
+      if (index > 0) {
+        await first.command("CLUSTER", "MEET", "127.0.0.1", String(node.port), String(busPorts[index]));
+      }
+    }
+    const knows = async (node: RedisServer, text: string) =>
+      String(await node.command("CLUSTER", "INFO")).includes(text);
+    await waitFor("the nodes of the cluster know each other", async () => {
+      const known = await Promise.all(nodes.map((node) => knows(node, `cluster_known_nodes:${count}`)));
+      return known.every(Boolean);
+    });
+    const ids = await Promise.all(nodes.map((node) => node.command("CLUSTER", "MYID")));
+    for (const [index, node] of nodes.entries()) {
+      if (index >= masters) {
+        const master = String(ids[index % masters]);
+        // It must have heard of its master first.
+        await waitFor("a replica follows its master", () =>
+          node.command("CLUSTER", "REPLICATE", master).then(
+            () => true,
+            () => false,
+          ),
+        );
+        await waitFor("a replica has what its master has", async () =>
+          String(await node.command("INFO", "replication")).includes("master_link_status:up"),
+        );
+      }
+    }
+    await waitFor("the cluster serves all slots", async () => {
+      const states = await Promise.all(nodes.map((node) => knows(node, "cluster_state:ok")));
+      return states.every(Boolean);
+    });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { nodes, urls: nodes.map(({ url }) => url), stop };
+}
+
+function redisServerPath(): string {
+  const path = Bun.which("redis-server");
+  if (!path) {
+    throw new Error(
+      "redis-server is not on the PATH; these tests need Redis 7: on Debian as root, apt-get install redis-server",
+    );
+  }
+  return path;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (!address || typeof address === "string") {
+    throw new Error("no free port");
+  }
+  return address.port;
+}
