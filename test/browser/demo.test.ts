@@ -399,6 +399,36 @@ test(
 );
 
 test(
+  "the way back to the newest is taken also while the page still glides up",
+  async () => {
+    const roomId = await makeRoom("Glide");
+    await say(
+      roomId,
+      Array.from({ length: 60 }, (_, index) => `line ${index}`),
+    );
+    const page = await openPage(`/#/${roomId}`, { joinedAs: "Reader" });
+    await shownLast(page, "line 59");
+    const log = page.getByRole("log");
+    await log.focus();
+    await page.keyboard.press("PageUp");
+    await page.getByRole("button", { name: "To the newest" }).evaluate((pill: HTMLElement) => pill.click());
+    await log.evaluate(
+      (pane) =>
+        new Promise<void>((nothingGlides) => {
+          let timer = setTimeout(nothingGlides, 600);
+          pane.addEventListener("scroll", () => {
+            clearTimeout(timer);
+            timer = setTimeout(nothingGlides, 600);
+          });
+        }),
+    );
+    expect(await isAtBottom(page)).toBe(true);
+    expect(await page.locator(".pill").count()).toBe(0);
+  },
+  testTimeoutMs,
+);
+
+test(
   "whoever wants less motion gets a still picture, and can let it move",
   async () => {
     const page = await openPage("/#/lobby", { reducedMotion: "reduce" });

@@ -20,6 +20,8 @@ const nearPx = 300;
 /** More messages than this in ten seconds are too many to be read aloud one by one. */
 const readAloudMax = 10;
 const countedMs = 10_000;
+/** A scroll that glides moves at each frame; one that has not moved for so long has ended, also on a busy machine. */
+const glideQuietMs = 500;
 
 export function MessageList({ session }: { session: RoomSession }) {
   const { settings } = useDemo();
@@ -42,10 +44,28 @@ export function MessageList({ session }: { session: RoomSession }) {
     return () => resized.disconnect();
   }, [following]);
 
+  // Chromium adds a jump to a scroll that still glides (after Page Up) instead of ending it: whoever asked for the newest is
+  // kept there until nothing glides any more, or they scroll again.
+  const jumping = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const stopJumping = () => {
+    clearTimeout(jumping.current);
+    jumping.current = undefined;
+  };
+  const stayAtNewest = (pane: HTMLElement) => {
+    clearTimeout(jumping.current);
+    jumping.current = setTimeout(stopJumping, glideQuietMs);
+    pane.scrollTop = pane.scrollHeight;
+  };
+  const toNewest = () => {
+    session.window.follow();
+    if (scroller.current) stayAtNewest(scroller.current);
+  };
+
   const lastTop = useRef(0);
   const scrolled = () => {
     const pane = scroller.current;
     if (!pane) return;
+    if (jumping.current) stayAtNewest(pane);
     const up = pane.scrollTop < lastTop.current;
     lastTop.current = pane.scrollTop;
     const below = pane.scrollHeight - pane.clientHeight - pane.scrollTop;
@@ -58,6 +78,7 @@ export function MessageList({ session }: { session: RoomSession }) {
   };
   // By intent, before the page has moved: at 200 messages a second the list would pull it back in between.
   const detachOn = (up: boolean) => {
+    stopJumping();
     const pane = scroller.current;
     if (up && pane && pane.scrollHeight > pane.clientHeight) session.window.detach();
   };
@@ -72,6 +93,7 @@ export function MessageList({ session }: { session: RoomSession }) {
         aria-label={text.chatLog}
         aria-live={following.value && !aloud.tooMany.value ? "polite" : "off"}
         onScroll={scrolled}
+        onPointerDown={stopJumping}
         onWheel={(event) => detachOn(event.deltaY < 0)}
         onTouchMove={() => detachOn(true)}
         onTouchEnd={scrolled}
@@ -111,7 +133,7 @@ export function MessageList({ session }: { session: RoomSession }) {
         </div>
       </div>
       {!following.value && (
-        <button type="button" class="pill" onClick={() => session.window.follow()}>
+        <button type="button" class="pill" onClick={toNewest}>
           {unread.value > 0 ? text.newMessages(number.value.format(unread.value), unread.value === 1) : text.toNewest}
           <svg viewBox="0 0 20 20" aria-hidden="true">
             <path d="M10 3v11M5 9.500l5 5 5-5" fill="none" stroke="currentColor" stroke-width="2.200" />
