@@ -13,7 +13,8 @@ import type { Violation } from "../checker/violation.ts";
 import { HistoryWriter } from "../recorder/history-writer.ts";
 import { apiRows, countMessages, recordRows } from "../recorder/stored-rows.ts";
 import type { Deployment, Member } from "./deployment.ts";
-import { type Fault, selectFaults } from "./faults.ts";
+import type { Fault } from "./faults/fault.ts";
+import { selectFaults } from "./faults.ts";
 import { Load, type LoadOptions } from "./load.ts";
 
 export interface FaultRunOptions {
