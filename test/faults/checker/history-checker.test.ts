@@ -29,22 +29,17 @@ test("a history in which all is well is accepted", () => {
 
 for (const { name, finds, besides, plant } of plantedFaults) {
   test(`found: ${name}`, () => {
-    let planted = 0;
     fc.assert(
       fc.property(histories, fc.integer(), (options, seed) => {
         const events = plant(goodHistory(options), seededRandom(seed));
-        if (!events) {
-          return;
-        }
-        planted += 1;
-        const kinds = Object.keys(checkHistory(events).counts);
+        // Short histories have no place for some faults: another one is drawn, so that as many are judged of each fault.
+        fc.pre(events !== undefined);
+        const kinds = Object.keys(checkHistory(events ?? []).counts);
         expect(kinds).toContain(finds);
         expect(kinds.filter((kind) => kind !== finds && !besides.some((each) => each === kind))).toEqual([]);
       }),
-      { numRuns: 150 },
+      { numRuns: 50 },
     );
-    // Short histories have no place for some faults; most have.
-    expect(planted).toBeGreaterThan(20);
   });
 }
 
