@@ -4,7 +4,7 @@
  *     listener ─► CORS ─► rpcs ─► services ─► catalog, log, hub
  *                      └► Hono: REST, health, metrics, demo
  *
- * With embedded storage the workers live in this process too.
+ * With embedded storage, or where the settings say so, the workers live in this process too.
  */
 import { readFile } from "node:fs/promises";
 import { createRouterTransport } from "@connectrpc/connect";
@@ -14,6 +14,7 @@ import { ChatService } from "../gen/chat/v1/chat_pb.ts";
 import { RoomExistsError } from "../storage/rooms/room-directory.ts";
 import { isDistributed } from "../storage/settings.ts";
 import { openStorage, type Storage } from "../storage/storage.ts";
+import { madeUpWorkerName } from "../worker/settings.ts";
 import { Workers } from "../worker/workers.ts";
 import { httpApp } from "./http/app.ts";
 import { withCors } from "./http/cors.ts";
@@ -53,7 +54,8 @@ const longUploadPath = `/${ChatService.typeName}/${ChatService.method.chat.name}
 export async function startServer(settings: Settings, logger: Logger, opened?: Storage): Promise<Gateway> {
   const metrics = new Metrics();
   const storage = opened ?? (await openStorage(settings, logger));
-  const workers = isDistributed(settings) ? undefined : new Workers(storage, "gateway", logger, metrics);
+  const hasWorkers = settings.embeddedWorker || !isDistributed(settings);
+  const workers = hasWorkers ? new Workers(storage, madeUpWorkerName, logger, metrics) : undefined;
   workers?.start();
 
   const catalog = new RoomCatalog(storage.rooms, storage.log);

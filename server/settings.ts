@@ -65,6 +65,11 @@ const table = {
     default: "10000",
     about: "How long readers have to go elsewhere after SIGTERM.",
   },
+  embeddedWorker: {
+    ...flag(),
+    default: "false",
+    about: "With Redis: do the work of a worker in this process, too. With embedded storage it always does.",
+  },
   ...storageSettings,
   logLevel: {
     ...oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"),

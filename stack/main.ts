@@ -1,19 +1,25 @@
 /**
  * `bun run stack`: a whole distributed chat on this machine, without Docker: Redis, Cassandra, two gateways, two workers.
  *
+ *     bun run stack                             gateways on 8080 and 8081
+ *     bun run stack --gateway-ports 9000,9001   there; 0: on a free port
+ *
  * Every part is a real one and a process of its own, on loopback and in a temporary directory; Ctrl-C ends them all and
  * their data. What is missing on the machine is said, with how to install it.
  */
 
 import path from "node:path";
+import { parseArgs } from "node:util";
 import { type Subprocess, spawn } from "bun";
 import { startCassandra } from "../test/harness/cassandra.ts";
 import { startRedis } from "../test/harness/redis.ts";
 import { provideCassandra } from "../test/setup/cassandra.ts";
 
 const root = path.resolve(import.meta.dir, "..");
-const gatewayPorts = [8080, 8081];
 const workers = 2;
+
+const { values: flags } = parseArgs({ options: { "gateway-ports": { type: "string", default: "8080,8081" } } });
+const gatewayPorts = flags["gateway-ports"].split(",");
 
 /** How long a gateway may take from its start to its greeting. */
 const startTimeoutMs = 60_000;
@@ -22,8 +28,8 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Starts a program of ours and resolves when it says that it is there. */
-async function start(name: string, program: string, args: readonly string[], greeting: RegExp): Promise<Subprocess> {
+/** Starts a program of ours, kept until the end. @param greeting says that it is there @returns what of it is in brackets */
+async function start(name: string, program: string, args: readonly string[], greeting: RegExp): Promise<string> {
   const child = spawn([process.execPath, path.join(root, program), ...args], {
     cwd: root,
     stdin: "ignore",
@@ -32,6 +38,7 @@ async function start(name: string, program: string, args: readonly string[], gre
     // A Ctrl-C in the terminal is for the stack, which stops its parts in order.
     detached: true,
   });
+  keep(name, child);
   const timer = setTimeout(() => child.kill("SIGKILL"), startTimeoutMs);
   let said = "";
   const decoder = new TextDecoder();
@@ -48,7 +55,7 @@ async function start(name: string, program: string, args: readonly string[], gre
   void (async () => {
     while (!(await reader.read()).done);
   })();
-  return child;
+  return greeting.exec(said)?.[1] ?? "";
 }
 
 const running: { name: string; stop(): Promise<unknown> }[] = [];
@@ -102,14 +109,15 @@ try {
   ];
   for (let worker = 1; worker <= workers; worker++) {
     const args = [...storage, "--worker-name", `worker-${worker}`, "--log-level", "warn"];
-    keep(`worker ${worker}`, await start(`worker ${worker}`, "worker/main.ts", args, /is at work\n/));
+    await start(`worker ${worker}`, "worker/main.ts", args, /is at work\n/);
   }
+  const urls: string[] = [];
   for (const port of gatewayPorts) {
-    const args = [...storage, "--port", String(port), "--log-level", "warn"];
-    keep(`gateway ${port}`, await start(`gateway ${port}`, "server/main.ts", args, /listens on .*\n/));
+    const args = [...storage, "--port", port, "--log-level", "warn"];
+    urls.push(await start(`gateway ${urls.length + 1}`, "server/main.ts", args, /listens on (.*)\n/));
   }
   say(`
-  gateways   ${gatewayPorts.map((port) => `http://127.0.0.1:${port}`).join("   ")}
+  gateways   ${urls.join("   ")}
   redis      ${redis.url}
   cassandra  ${cassandra.contactPoint}
 

@@ -4,10 +4,13 @@ import { hostname } from "node:os";
 import { oneOf, SettingsTable, text } from "../lib/settings.ts";
 import { checkStorageSettings, isDistributed, storageSettings } from "../storage/settings.ts";
 
+/** Whoever gives a worker no name of its own: unique among the processes that run at the same time. */
+export const madeUpWorkerName = `${hostname()}-${process.pid}`;
+
 const table = {
   workerName: {
     ...text(),
-    default: `${hostname()}-${process.pid}`,
+    default: madeUpWorkerName,
     about: "Unique among the workers that run at the same time.",
   },
   ...storageSettings,

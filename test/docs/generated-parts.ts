@@ -3,13 +3,12 @@
  * figures in the READMEs from the last run of the benchmark. `bun run generate` writes them; a test fails where they are stale.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { SettingsTable } from "../../lib/settings.ts";
 import { gatewaySettings } from "../../server/settings.ts";
 import { storageSettings } from "../../storage/settings.ts";
 import { deadLettersSettings } from "../../worker/dead-letters.ts";
-import { workerSettings } from "../../worker/settings.ts";
+import { madeUpWorkerName, workerSettings } from "../../worker/settings.ts";
 import { root } from "./markdown.ts";
 
 export const settingsPagePath = join(root, "docs/settings.md");
@@ -81,8 +80,7 @@ function tableOf(rows: readonly Setting[]): string {
 
 function shownDefault(usual: string): string {
   // This differs in each process, and the page must not.
-  const madeUpName = `${hostname()}-${process.pid}`;
-  return usual === "none" ? "" : `\`${usual === madeUpName ? "<host name>-<process id>" : usual}\``;
+  return usual === "none" ? "" : `\`${usual === madeUpWorkerName ? "<host name>-<process id>" : usual}\``;
 }
 
 /** The part of bench/results/fan-out.json that is shown. */
