@@ -3,6 +3,7 @@
  * have, and to close them.
  */
 import net from "node:net";
+import { obeyParent } from "../measuring/asked-process.ts";
 import { Http1Subscriber } from "./http1-subscriber.ts";
 import { Http2Connection } from "./http2-connection.ts";
 
@@ -29,8 +30,6 @@ export interface Counts {
   most: number;
 }
 
-export type LoadAnswer = { done: "open" | "close" } | { done: "count"; counts: Counts } | { failed: string };
-
 /** Open readers, however they are connected. */
 interface Readers {
   counts(): number[];
@@ -44,29 +43,17 @@ const openingAtOnce = 50;
 
 let readers: Readers | undefined;
 
-process.on("message", async (command: LoadCommand) => {
-  try {
-    process.send?.(await obey(command));
-  } catch (error) {
-    process.send?.({ failed: (error as Error).message } satisfies LoadAnswer);
-  }
-});
-process.on("disconnect", () => process.exit());
-
-async function obey(command: LoadCommand): Promise<LoadAnswer> {
+obeyParent(async (command: LoadCommand): Promise<Counts> => {
   if (command.do === "open") {
     readers = await open(command);
-    return { done: "open" };
-  }
-  if (command.do === "close") {
+  } else if (command.do === "close") {
     readers?.close();
     readers = undefined;
-    return { done: "close" };
   }
   const counts = readers?.counts() ?? [];
   const total = counts.reduce((sum, count) => sum + count, 0);
-  return { done: "count", counts: { total, fewest: Math.min(...counts), most: Math.max(...counts) } };
-}
+  return { total, fewest: Math.min(...counts), most: Math.max(...counts) };
+});
 
 function open(command: OpenCommand): Promise<Readers> {
   switch (command.way) {

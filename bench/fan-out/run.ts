@@ -13,9 +13,7 @@
  * without a reader.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -26,7 +24,11 @@ import { ChatService, SubscribeRequestSchema, SubscribeResponseSchema } from "..
 import { RoomService } from "../../gen/chat/v1/room_pb.ts";
 import { startGateway } from "../../test/harness/gateway.ts";
 import { waitFor } from "../../test/harness/wait-for.ts";
-import type { Counts, LoadAnswer, LoadCommand, Way } from "./load.ts";
+import { AskedProcess } from "../measuring/asked-process.ts";
+import { cpuMs } from "../measuring/cpu-time.ts";
+import { median } from "../measuring/quantile.ts";
+import { thisMachine, writeResult } from "../measuring/result-file.ts";
+import type { Counts, LoadCommand, Way } from "./load.ts";
 
 const { values: flags } = parseArgs({
   args: process.argv.slice(2),
@@ -48,8 +50,6 @@ const ways = flags.ways.split(",") as (Way | "send")[];
 const warmUpMessages = 2 * ratePerSecond;
 /** For the last deliveries of a round to arrive. */
 const arrivalTimeoutMs = 20_000;
-/** Clock ticks per second in /proc: fixed at 100 for programs on every Linux. */
-const ticksPerSecond = 100;
 
 const roomId = "bench";
 const author = { userId: "bench", name: "벤치마크" };
@@ -63,43 +63,6 @@ interface Sample {
   messages: number;
   deliveries: number;
   cpuMs: number;
-}
-
-/** The readers' process. */
-class Load {
-  readonly #process: Bun.Subprocess<"ignore", "inherit", "inherit">;
-  #answer: (answer: LoadAnswer) => void = () => {};
-
-  constructor() {
-    this.#process = Bun.spawn([process.execPath, join(import.meta.dir, "load.ts")], {
-      stdio: ["ignore", "inherit", "inherit"],
-      ipc: (answer: LoadAnswer) => this.#answer(answer),
-    });
-  }
-
-  /** Sends one command and waits for its answer. @throws {Error} what the readers say has failed */
-  async ask(command: LoadCommand): Promise<LoadAnswer> {
-    const answer = await new Promise<LoadAnswer>((resolve) => {
-      this.#answer = resolve;
-      this.#process.send(command);
-    });
-    if ("failed" in answer) {
-      throw new Error(answer.failed);
-    }
-    return answer;
-  }
-
-  async counts(): Promise<Counts> {
-    const answer = await this.ask({ do: "count" });
-    if (!("counts" in answer)) {
-      throw new Error(`the readers answered ${JSON.stringify(answer)}`);
-    }
-    return answer.counts;
-  }
-
-  stop(): void {
-    this.#process.kill();
-  }
 }
 
 /** What a round needs from the server under test. */
@@ -173,7 +136,12 @@ async function publishEvenly(target: Target, messages: number): Promise<void> {
   }
 }
 
-async function measure(load: Load, target: Target, way: Way | "send", messageBytes: number): Promise<Sample> {
+async function measure(
+  load: AskedProcess<LoadCommand, Counts>,
+  target: Target,
+  way: Way | "send",
+  messageBytes: number,
+): Promise<Sample> {
   const readers = way === "send" ? 0 : readersCount;
   if (way !== "send") {
     const request = subscribeEnvelope();
@@ -188,10 +156,10 @@ async function measure(load: Load, target: Target, way: Way | "send", messageByt
     }
     await waitFor(
       `${readers} readers have ${messages} messages each`,
-      async () => (await load.counts()).fewest >= messages,
+      async () => (await load.ask({ do: "count" })).fewest >= messages,
       arrivalTimeoutMs,
     );
-    const { fewest, most, total } = await load.counts();
+    const { fewest, most, total } = await load.ask({ do: "count" });
     if (most !== messages || total !== messages * readers) {
       throw new Error(`${way}: expected ${messages} messages at each reader, found ${fewest} to ${most}`);
     }
@@ -204,21 +172,6 @@ async function measure(load: Load, target: Target, way: Way | "send", messageByt
   const spent = cpuMs(target.pid) - before;
   await load.ask({ do: "close" });
   return { way, messages: messagesPerRound, deliveries: messagesPerRound * readers, cpuMs: spent };
-}
-
-/** User and system time of all the threads of a process (proc(5): fields 14 and 15, counted after the name in brackets). */
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
 /** One line of the result: medians over the rounds, microseconds. */
@@ -248,9 +201,10 @@ function summarise(samples: readonly Sample[]): { sendUs: number; results: Resul
   return { sendUs, results };
 }
 
+const machine = thisMachine();
 const messageBytes = messageEnvelopeBytes();
 const samples: Sample[] = [];
-const load = new Load();
+const load = new AskedProcess<LoadCommand, Counts>(join(import.meta.dir, "load.ts"));
 const floor = await startPublisher("floor.ts", String(messageBytes));
 const gateway = await startPublisher("gateway.ts", text);
 const wholeGateway = await startWholeGateway();
@@ -266,8 +220,7 @@ try {
     }
   }
 } finally {
-  load.stop();
-  await Promise.all([floor.stop(), gateway.stop(), wholeGateway.stop()]);
+  await Promise.all([load.stop(), floor.stop(), gateway.stop(), wholeGateway.stop()]);
 }
 
 const { sendUs, results } = summarise(samples);
@@ -278,11 +231,8 @@ for (const { way, deliveryUs, timesFloor } of results) {
 }
 console.log(`send: ${sendUs.toFixed(0)} µs per message`);
 
-const report = {
-  measuredAt: new Date().toISOString(),
-  bun: Bun.version,
-  cores: cpus().length,
-  cpu: cpus()[0]?.model,
+writeResult("fan-out", {
+  ...machine,
   readers: readersCount,
   ratePerSecond,
   messageBytes,
@@ -290,7 +240,4 @@ const report = {
   messagesPerRound,
   sendUs,
   results,
-};
-const resultsDir = join(import.meta.dir, "..", "results");
-mkdirSync(resultsDir, { recursive: true });
-writeFileSync(join(resultsDir, "fan-out.json"), `${JSON.stringify(report, null, 2)}\n`);
+});
