@@ -1,5 +1,6 @@
 /** CPU time of a process, all its threads: what a benchmark charges to it, whoever else is on the machine. Linux only. */
 import { readFileSync } from "node:fs";
+import { waitFor } from "../../test/harness/wait-for.ts";
 
 /** Clock ticks per second in /proc: fixed at 100 for programs on every Linux. */
 const ticksPerSecond = 100;
@@ -33,4 +34,23 @@ export class CpuMeter<Name extends string> {
     const pids = Object.entries<number>(this.#pids);
     return Object.fromEntries(pids.map(([name, pid]) => [name, cpuMs(pid)])) as Record<Name, number>;
   }
+}
+
+/** Over which a process must have done nothing. */
+const idleWindowMs = 200;
+
+/** Resolves once a process has done next to nothing for a moment: what it still had to do is done. */
+export async function whenIdle(pid: number): Promise<void> {
+  let before = cpuMs(pid);
+  await waitFor(
+    `process ${pid} has nothing to do`,
+    async () => {
+      await Bun.sleep(idleWindowMs);
+      const now = cpuMs(pid);
+      const spent = now - before;
+      before = now;
+      return spent <= 1_000 / ticksPerSecond;
+    },
+    30_000,
+  );
 }
