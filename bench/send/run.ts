@@ -16,7 +16,6 @@ import { parseArgs } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { createNodeTransport } from "../../client/node-transports.ts";
 import { RoomService } from "../../gen/chat/v1/room_pb.ts";
-import { RedisKeys, shardsDefault } from "../../storage/log/redis/redis-keys.ts";
 import { startCassandra } from "../../test/harness/cassandra.ts";
 import { type Gateway, startGateway } from "../../test/harness/gateway.ts";
 import { type RedisServer, startRedis } from "../../test/harness/redis.ts";
@@ -26,6 +25,7 @@ import type { ClosedLoopResult } from "../measuring/closed-loop.ts";
 import { CpuMeter, whenIdle } from "../measuring/cpu-time.ts";
 import { median } from "../measuring/quantile.ts";
 import { thisMachine, writeResult } from "../measuring/result-file.ts";
+import { entriesIn } from "../measuring/shard-progress.ts";
 import type { AppendCommand } from "./appender.ts";
 import type { SendCommand } from "./senders.ts";
 
@@ -93,15 +93,6 @@ async function measure(parts: Parts, way: Way, inFlight: number): Promise<Sample
     }
   }
   return { ...result, way, inFlight, cpuMs: spent };
-}
-
-async function entriesIn(redis: RedisServer): Promise<number> {
-  const keys = new RedisKeys("chat", shardsDefault);
-  let entries = 0;
-  for (let shard = 0; shard < shardsDefault; shard += 1) {
-    entries += Number(await redis.command("XLEN", keys.shardLog(shard)));
-  }
-  return entries;
 }
 
 async function openRooms({ url }: Gateway): Promise<void> {

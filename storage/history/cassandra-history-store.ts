@@ -84,7 +84,7 @@ export class CassandraHistoryStore implements HistoryStore {
       // First, so that no reader misses a bucket that has entries.
       await this.#announce(entries);
       const batches = [...Map.groupBy(entries, partitionName).values()].flatMap(toBatches);
-      await eachOf(batches, (batch) => this.#connection.writePartition(batch.map(toInsert)));
+      await eachOf(batches, (batch) => this.#connection.writePartition(batch.map(insertOf)));
     });
   }
 
@@ -264,7 +264,8 @@ function toBatches(entries: readonly LogEntry[]): LogEntry[][] {
   return batch.length > 0 ? [...batches, batch] : batches;
 }
 
-function toInsert({ roomId, position, acceptedMs, event }: LogEntry): CassandraStatement {
+/** The statement that writes one entry. Writing it again, however late, changes nothing. */
+export function insertOf({ roomId, position, acceptedMs, event }: LogEntry): CassandraStatement {
   const { era, bucket } = bucketOf(position);
   const bytes = Buffer.from(event.buffer, event.byteOffset, event.byteLength);
   const params = [

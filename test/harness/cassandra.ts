@@ -41,6 +41,10 @@ export interface CassandraOptions {
   commitlogSync?: "batch" | "periodic";
   /** Default 512. */
   heapMegabytes?: number;
+  /** "quick" (default) starts in half the time, "full" is as fast as a server is that has run for a while: for benchmarks. */
+  compiler?: "quick" | "full";
+  /** The cores it may use, as taskset takes them: "0", "0-3". Default: all. */
+  cores?: string;
   /** Serves TLS, beside cleartext on the same port, with this PKCS #12 file. */
   tls?: { keystorePath: string; keystorePassword: string };
   /** Asks for a name and password; at first there is only the user cassandra with the password cassandra. */
@@ -208,8 +212,11 @@ export class CassandraNode {
     writeFileSync(join(directory, "conf", "logback.xml"), logback);
     const heap = `${this.#options.heapMegabytes ?? 512}m`;
     return [
+      ...(this.#options.cores ? ["taskset", "-c", this.#options.cores] : []),
       javaPath(),
       ...javaOptions,
+      // The first compiler alone: as fast as it needs to be for tests.
+      ...(this.#options.compiler === "full" ? [] : ["-XX:TieredStopAtLevel=1"]),
       ...[`-Xms${heap}`, `-Xmx${heap}`, "-XX:MaxDirectMemorySize=256m"],
       ...[`-Djava.io.tmpdir=${directory}/tmp`, `-Djna.tmpdir=${directory}/tmp`],
       ...[`-Dcassandra.storagedir=${directory}`, `-Dcassandra.logdir=${directory}`],
@@ -288,8 +295,6 @@ function settings(options: CassandraOptions, ports: { cql: number; storage: numb
 }
 
 const javaOptions: readonly string[] = [
-  // Starts in half the time; as fast as it needs to be for tests.
-  "-XX:TieredStopAtLevel=1",
   "-XX:+UseSerialGC",
   "-XX:-UsePerfData",
   // There is nobody to wait for.
