@@ -26,6 +26,7 @@ import { median } from "../measuring/quantile.ts";
 import { thisMachine, writeResult } from "../measuring/result-file.ts";
 import { entriesWaiting } from "../measuring/shard-progress.ts";
 import type { StoredReport, WorkerCommand } from "./worker.ts";
+import { workerArgs } from "./worker-args.ts";
 import type { WriteCommand } from "./writer.ts";
 
 type Way = WriteCommand["way"] | "persist" | "workers-1" | "workers-2";
@@ -124,13 +125,6 @@ async function measureWorkers({ redis, cassandra, keyspace, table }: Parts, way:
 
 function workerPids(workers: readonly { pid: number }[]): Record<string, number> {
   return Object.fromEntries(workers.map(({ pid }, n) => [`worker-${n}`, pid]));
-}
-
-function workerArgs(redis: RedisServer, cassandra: CassandraNode, { keyspace }: FreshKeyspace, name: string): string[] {
-  return [
-    ...["--redis-url", redis.url, "--worker-name", name],
-    ...["--cassandra-contact-points", cassandra.contactPoint, "--cassandra-keyspace", keyspace],
-  ];
 }
 
 /** Says `rows` messages in the rooms, in turn. */
