@@ -91,11 +91,17 @@ const replyMappings = {
 /** A node:redis channel subscription costs one line of the command; this many make a packet of a few tens of kB. */
 const channelsPerCommandMax = 500;
 
+/**
+ * Places in a client's queue that are never given away: the client's PING and the look at the incarnation stand in it too, and
+ * where one finds no place the connection counts as broken, with all that waits for an answer on it.
+ */
+const commandsOfItsOwn = 100;
+
 function newClient(url: string, { answerTimeoutMs, commandsMax }: RedisLinkOptions) {
   return createClient({
     url,
     disableOfflineQueue: true,
-    commandsQueueMaxLength: commandsMax,
+    commandsQueueMaxLength: commandsMax + commandsOfItsOwn,
     // Shorter than socketTimeout, or an idle connection would be ended.
     pingInterval: Math.ceil(answerTimeoutMs / 2),
     maintNotifications: "disabled",
@@ -240,7 +246,12 @@ class RedisConnection extends ReopeningLink<Client> implements RedisLink {
   }
 
   async send(_key: string, args: readonly RedisArgument[], reply: ReplyOf = "text"): Promise<unknown> {
-    return this.#answered(this.openClient().sendCommand([...args], { typeMapping: replyMappings[reply] }));
+    const client = this.openClient();
+    const { commandsMax, retryAfterMs } = this.options;
+    if (this.#waiting >= commandsMax) {
+      throw new RoomLogFullError(this.#waiting, commandsMax, retryAfterMs);
+    }
+    return this.#answered(client.sendCommand([...args], { typeMapping: replyMappings[reply] }));
   }
 
   async subscribe(channels: readonly string[], listener: ChannelListener): Promise<void> {
@@ -444,7 +455,7 @@ function newCluster(urls: readonly string[], { answerTimeoutMs, commandsMax }: R
     topologyRefreshOnReconnectionAttemptStrategy: 500,
     defaults: {
       disableOfflineQueue: true,
-      commandsQueueMaxLength: commandsMax,
+      commandsQueueMaxLength: commandsMax + commandsOfItsOwn,
       pingInterval: Math.ceil(answerTimeoutMs / 2),
       maintNotifications: "disabled",
       ...(username !== "" && { username: decodeURIComponent(username) }),
@@ -473,7 +484,7 @@ const passingCodes = new Set([
   "TRYAGAIN",
 ]);
 
-function translate(error: unknown, { name, commandsMax, retryAfterMs }: RedisLinkOptions): Error {
+function translate(error: unknown, { name, retryAfterMs }: RedisLinkOptions): Error {
   if (error instanceof ErrorReply) {
     const reply = new RedisReplyError(error.message, { cause: error });
     return passingCodes.has(reply.code)
@@ -481,9 +492,6 @@ function translate(error: unknown, { name, commandsMax, retryAfterMs }: RedisLin
       : reply;
   }
   const message = error instanceof Error ? error.message : String(error);
-  if (message === "The queue is full") {
-    return new RoomLogFullError(commandsMax, commandsMax, retryAfterMs);
-  }
   return new RoomLogUnavailableError(`Redis (${name}): ${message || "the connection broke"}`, retryAfterMs, {
     cause: error,
   });

@@ -581,6 +581,20 @@ describe("a send", () => {
     expect(refused.every((error) => error instanceof RoomLogFullError)).toBe(true);
   });
 
+  test("that waits for Redis with as many as may is answered, however long the connection has been full", async () => {
+    await using server = await ownRedis();
+    // Every second it is looked whether it is still the same server, and that needs a place among the commands.
+    await using opened = await openLog(server, { commandsMax: 10, answerTimeoutMs: 4_000 });
+    const { log, story } = opened;
+    await log.append({ roomId: "a", event: small(0) });
+    await server.command("CLIENT", "PAUSE", "1500", "ALL");
+    const sends = range(1, 20).map((n) => failure(log.append({ roomId: "a", event: small(n) })));
+    const failures = await Promise.all(sends);
+    expect(failures.slice(0, 9)).toEqual(Array(9).fill(undefined));
+    expect(failures.slice(10).every((error) => error instanceof RoomLogFullError)).toBe(true);
+    expect(story.has("down scripts")).toBe(false);
+  });
+
   test("to a server that is not there is refused at once, and goes on when it is back", async () => {
     await using server = await ownRedis();
     await using opened = await openLog(server);
