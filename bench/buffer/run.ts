@@ -2,12 +2,14 @@
  * `bun run experiment:buffer`: at what traffic does the database fail, and is the buffer needed? Messages come at rising
  * rates and go into Cassandra either directly, one insert each, or through the log in Redis and the worker.
  *
- *     bun run experiment:buffer                                     10 s at each rate
- *     bun run experiment:buffer --rates 1000,4000 --seconds 5
+ *     bun run experiment:buffer                                     6 s at each rate, seven minutes
+ *     bun run experiment:buffer --rates 1000,4000 --seconds 3 --fsync-rates 1000 --stall-seconds 1
  *
- * Cassandra has half of the cores for itself and everything else (arrivals, Redis, worker) the other half, so that the
- * database's limit is its own. The worker stores and does not count words, as the direct way does not either. Every rate begins with empty logs
- * and an empty table. Results: bench/results/buffer.json; `bun run generate` makes chart and table of
+ * Three parts: rising rates with Cassandra's own settings; one moderate rate while Cassandra stands still for some
+ * seconds, as in a long garbage collection or on a disk that hangs; and rising rates where Cassandra answers a write only when it is on disk.
+ *
+ * Cassandra may use half of the cores, so that there is a limit which is its own; the others take what they get. The worker
+ * stores and does not count words, as the direct way does not either. Every step begins with empty logs and an empty table. Results: bench/results/buffer.json; `bun run generate` makes chart and table of
  * docs/experiments/buffered-or-direct.md from it.
  */
 import { cpus } from "node:os";
@@ -26,29 +28,50 @@ import { entriesWaiting } from "../measuring/shard-progress.ts";
 import type { StoredReport, WorkerCommand } from "../store/worker.ts";
 import { workerArgs } from "../store/worker-args.ts";
 import type { ArrivalsCommand, ArrivalsReport } from "./arrivals.ts";
+import type { Step, Task } from "./report.ts";
 
 const { values: flags } = parseArgs({
   args: process.argv.slice(2),
   options: {
-    rates: { type: "string", default: "1000,2000,4000,6000,8000,12000,16000" },
-    seconds: { type: "string", default: "10" },
+    rates: { type: "string", default: "1000,4000,8000,16000,24000,32000" },
+    "fsync-rates": { type: "string", default: "1000,2000,4000,8000,16000" },
+    seconds: { type: "string", default: "6" },
     rooms: { type: "string", default: "64" },
     ways: { type: "string", default: "direct,buffered" },
+    "stall-rate": { type: "string", default: "1000" },
+    "stall-seconds": { type: "string", default: "1,5,15" },
   },
 });
-const rates = flags.rates.split(",").map(Number);
 const seconds = Number(flags.seconds);
 const ways = flags.ways.split(",") as ArrivalsCommand["way"][];
+
+/** Of the steps with a stall: some seconds before it, and some after. */
+const aroundStallSeconds = 5;
+
+const listOf = (flag: string) => flag.split(",").filter(Boolean).map(Number);
+const atRate = (ratePerSecond: number): Task => ({ ratePerSecond, seconds, stallSeconds: 0 });
+/** By when Cassandra answers a write: its own default, or once it is on disk. */
+const parts: Record<"periodic" | "batch", Task[]> = {
+  periodic: [
+    ...listOf(flags.rates).map(atRate),
+    ...listOf(flags["stall-seconds"]).map((stallSeconds) => ({
+      ratePerSecond: Number(flags["stall-rate"]),
+      seconds: stallSeconds + 2 * aroundStallSeconds,
+      stallSeconds,
+    })),
+  ],
+  batch: listOf(flags["fsync-rates"]).map(atRate),
+};
 /** As many as the log's connection to Redis admits. At 5,000 a second four seconds of messages: twice Cassandra's own timeout. */
 const inFlightMax = 20_000;
 /** So that Cassandra and the others have compiled what they do often. */
-const warmUp = { ratePerSecond: 3_000, seconds: 10 };
+const warmUp: Task = { ratePerSecond: 6_000, seconds: 10, stallSeconds: 0 };
 /** After the last message, for what is still in the log. */
 const catchUpMaxSeconds = 60;
 const backlogLookMs = 100;
 const heapMegabytes = 1_024;
 
-interface Parts {
+interface Processes {
   redis: RedisServer;
   cassandra: CassandraNode & { pid: number };
   keyspace: FreshKeyspace;
@@ -57,24 +80,8 @@ interface Parts {
   worker: AskedProcess<WorkerCommand, StoredReport>;
 }
 
-/** What came of one rate in one way. */
-interface Step extends ArrivalsReport {
-  way: ArrivalsCommand["way"];
-  ratePerSecond: number;
-  /** Rows in Cassandra at the end. */
-  stored: number;
-  /** From acceptance to the answer of Cassandra; directly that is the same as the sender's. */
-  storedP99Ms: number | null;
-  /** The most entries that were in the log and not yet stored. */
-  backlogMost: number;
-  /** From the last message's answer until the log was empty. */
-  catchUpSeconds: number;
-  /** Cores used, on average until everything is stored. */
-  busy: { cassandra: number; arrivals: number; redis: number; worker: number };
-}
-
-async function step(parts: Parts, way: ArrivalsCommand["way"], ratePerSecond: number, forSeconds: number) {
-  const { redis, cassandra, keyspace, table, arrivals, worker } = parts;
+async function step(processes: Processes, way: ArrivalsCommand["way"], task: Task) {
+  const { redis, cassandra, keyspace, table, arrivals, worker } = processes;
   await redis.command("FLUSHALL", "SYNC");
   await table.empty();
   if (way === "buffered") {
@@ -90,8 +97,8 @@ async function step(parts: Parts, way: ArrivalsCommand["way"], ratePerSecond: nu
   const startedMs = performance.now();
   const arriving = arrivals.ask({
     way,
-    ratePerSecond,
-    seconds: forSeconds,
+    ratePerSecond: task.ratePerSecond,
+    seconds: task.seconds,
     roomIds: freshRooms(Number(flags.rooms)),
     inFlightMax,
     redisUrl: redis.url,
@@ -100,7 +107,9 @@ async function step(parts: Parts, way: ArrivalsCommand["way"], ratePerSecond: nu
     keyspace: keyspace.keyspace,
   });
   const backlog = watchBacklog(redis);
+  const stalling = task.stallSeconds > 0 ? stall(cassandra, task.stallSeconds) : undefined;
   const report = await arriving;
+  await stalling;
   const answeredMs = performance.now();
   await waitFor(
     "the log is empty",
@@ -112,9 +121,9 @@ async function step(parts: Parts, way: ArrivalsCommand["way"], ratePerSecond: nu
   const spent = meter.spent();
   const stored = way === "buffered" ? await worker.ask({ do: "stop" }) : undefined;
   const busy = (ms: number) => ms / (endedMs - startedMs);
-  const result: Step = {
+  const result = {
     way,
-    ratePerSecond,
+    ...task,
     ...report,
     stored: await table.rows(),
     storedP99Ms: stored ? stored.p99Ms : report.p99Ms,
@@ -131,6 +140,14 @@ async function step(parts: Parts, way: ArrivalsCommand["way"], ratePerSecond: nu
     throw new Error(`${result.accepted} messages were accepted, Cassandra has ${result.stored}`);
   }
   return result;
+}
+
+/** Cassandra stands still for a while, with its connections open. */
+async function stall(cassandra: CassandraNode, stallSeconds: number): Promise<void> {
+  await Bun.sleep(aroundStallSeconds * 1_000);
+  cassandra.freeze();
+  await Bun.sleep(stallSeconds * 1_000);
+  cassandra.thaw();
 }
 
 /** Looks at how much is in the logs and not stored. `stop` resolves with the most that was seen. */
@@ -152,62 +169,66 @@ function watchBacklog(redis: RedisServer): { stop(): Promise<number> } {
   };
 }
 
-/** Half of the cores for the database and half for everything else: as taskset takes them. */
-function splitCores(): { cassandra: string; others: string } | undefined {
-  const cores = cpus().length;
-  const half = Math.floor(cores / 2);
-  return half === 0 ? undefined : { cassandra: `0-${half - 1}`, others: `${half}-${cores - 1}` };
+/** Half of the cores, as taskset takes them. */
+function halfOfTheCores(): string {
+  return `0-${Math.max(1, Math.floor(cpus().length / 2)) - 1}`;
 }
 
-const machine = thisMachine();
-const steps: Step[] = [];
-const ends: (() => Promise<unknown>)[] = [];
-const split = splitCores();
-try {
-  if (split) {
-    // What this process starts from here on has the same cores.
-    Bun.spawnSync(["taskset", "-a", "-p", "-c", split.others, String(process.pid)]);
-  }
-  const redis = await startRedis({ settings: { appendonly: "yes", appendfsync: "everysec" } });
-  ends.push(() => redis.stop());
-  const cassandra = await startCassandra({
-    commitlogSync: "periodic",
-    compiler: "full",
-    heapMegabytes,
-    ...(split && { cores: split.cassandra }),
-  });
-  ends.push(() => cassandra.remove());
-  const keyspace = cassandra.freshKeyspace();
-  const storage = openCassandra(keyspace);
-  await storage.ready();
-  await storage.close();
-  const table = new HistoryTable(keyspace);
-  ends.push(() => table.close());
-  const arrivals = new AskedProcess<ArrivalsCommand, ArrivalsReport>(join(import.meta.dir, "arrivals.ts"));
-  ends.push(() => arrivals.stop());
-  const worker = new AskedProcess<WorkerCommand, StoredReport>(join(import.meta.dir, "../store/worker.ts"));
-  ends.push(() => worker.stop());
-  const parts = { redis, cassandra: cassandra as Parts["cassandra"], keyspace, table, arrivals, worker };
-  for (const way of ways) {
-    await step(parts, way, warmUp.ratePerSecond, warmUp.seconds);
-  }
-  for (const ratePerSecond of rates) {
+function lineOf({ arrived, accepted, stored, busy, failed, ...result }: Step): string {
+  const share = (part: number) => `${((part * 100) / arrived).toFixed(1)} %`;
+  const ms = (value: number | null) => (value === null ? "–" : value.toFixed(0));
+  return [
+    `${result.commitlogSync} ${String(result.ratePerSecond).padStart(6)}/s ${result.way.padEnd(8)}`,
+    result.stallSeconds > 0 ? ` stall ${result.stallSeconds} s` : "",
+    ` accepted ${share(accepted)}, stored ${share(stored)}`,
+    `; answer p50 ${ms(result.p50Ms)} p99 ${ms(result.p99Ms)} ms, stored p99 ${ms(result.storedP99Ms)} ms, late p99 ${ms(result.lateP99Ms)} ms`,
+    `; backlog ${result.backlogMost}, catch-up ${result.catchUpSeconds.toFixed(1)} s, in flight ${result.mostInFlight}`,
+    `; cores: ${Object.entries(busy)
+      .map(([name, cores]) => `${name} ${cores.toFixed(2)}`)
+      .join(" ")}`,
+    Object.keys(failed).length > 0 ? `; ${JSON.stringify(failed)}` : "",
+  ].join("");
+}
+
+async function runPart(commitlogSync: Step["commitlogSync"], tasks: readonly Task[]): Promise<Step[]> {
+  const steps: Step[] = [];
+  const ends: (() => Promise<unknown>)[] = [];
+  try {
+    const redis = await startRedis({ settings: { appendonly: "yes", appendfsync: "everysec" } });
+    ends.push(() => redis.stop());
+    const cassandra = await startCassandra({ commitlogSync, compiler: "full", heapMegabytes, cores: cassandraCores });
+    ends.push(() => cassandra.remove());
+    const keyspace = cassandra.freshKeyspace();
+    const storage = openCassandra(keyspace);
+    await storage.ready();
+    await storage.close();
+    const table = new HistoryTable(keyspace);
+    ends.push(() => table.close());
+    const arrivals = new AskedProcess<ArrivalsCommand, ArrivalsReport>(join(import.meta.dir, "arrivals.ts"));
+    ends.push(() => arrivals.stop());
+    const worker = new AskedProcess<WorkerCommand, StoredReport>(join(import.meta.dir, "../store/worker.ts"));
+    ends.push(() => worker.stop());
+    const processes = { redis, cassandra: cassandra as Processes["cassandra"], keyspace, table, arrivals, worker };
     for (const way of ways) {
-      const result = await step(parts, way, ratePerSecond, seconds);
-      steps.push(result);
-      const { accepted, arrived, p50Ms, p99Ms, storedP99Ms, busy } = result;
-      const ms = (value: number | null) => (value === null ? "–" : value.toFixed(0));
-      console.log(
-        `${String(ratePerSecond).padStart(6)}/s ${way.padEnd(8)} stored ${((result.stored * 100) / arrived).toFixed(1)} %, accepted ${((accepted * 100) / arrived).toFixed(1)} %, ` +
-          `answer p50 ${ms(p50Ms)} p99 ${ms(p99Ms)} ms, stored p99 ${ms(storedP99Ms)} ms, late p99 ${ms(result.lateP99Ms)} ms, ` +
-          `backlog ${result.backlogMost}, catch-up ${result.catchUpSeconds.toFixed(1)} s, in flight ${result.mostInFlight}, ` +
-          `cores: Cassandra ${busy.cassandra.toFixed(2)} arrivals ${busy.arrivals.toFixed(2)} Redis ${busy.redis.toFixed(2)} worker ${busy.worker.toFixed(2)} ${JSON.stringify(result.failed)}`,
-      );
+      await step(processes, way, warmUp);
+    }
+    for (const task of tasks) {
+      for (const way of ways) {
+        const result = { commitlogSync, ...(await step(processes, way, task)) };
+        steps.push(result);
+        console.log(lineOf(result));
+      }
+    }
+  } finally {
+    for (const end of ends.reverse()) {
+      await end();
     }
   }
-} finally {
-  for (const end of ends.reverse()) {
-    await end();
-  }
+  return steps;
 }
-writeResult("buffer", { ...machine, seconds, rooms: Number(flags.rooms), inFlightMax, heapMegabytes, split, steps });
+
+const cassandraCores = halfOfTheCores();
+const machine = thisMachine();
+const steps = [...(await runPart("periodic", parts.periodic)), ...(await runPart("batch", parts.batch))];
+const rooms = Number(flags.rooms);
+writeResult("buffer", { ...machine, rooms, inFlightMax, heapMegabytes, cassandraCores, steps });

@@ -9,7 +9,7 @@ import { gatewaySettings } from "../../server/settings.ts";
 import { storageSettings } from "../../storage/settings.ts";
 import { deadLettersSettings } from "../../worker/dead-letters.ts";
 import { madeUpWorkerName, workerSettings } from "../../worker/settings.ts";
-import { root } from "./markdown.ts";
+import { root, row } from "./markdown.ts";
 
 export const settingsPagePath = join(root, "docs/settings.md");
 
@@ -158,10 +158,6 @@ export function withFigures(page: string, { columns, ways, under }: FiguresTexts
   );
   const table = [row(columns), row(["---", "---:", "---:"]), ...rows].join("\n");
   return page.replace(figuresForm, () => `<!-- figures -->\n${table}\n\n${under(report)}\n<!-- /figures -->`);
-}
-
-function row(cells: readonly string[]): string {
-  return `| ${cells.join(" | ")} |`;
 }
 
 if (import.meta.main) {

@@ -53,3 +53,8 @@ function parsePage(text: string): MarkdownPage {
     .filter((target) => target !== "" && !/^[a-z]+:/.test(target));
   return { headings, blocks, localLinks: links, text };
 }
+
+/** A line of a table. */
+export function row(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
