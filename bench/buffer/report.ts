@@ -23,8 +23,8 @@ export interface Step extends Task, ArrivalsReport {
   backlogMost: number;
   /** From the last message's answer until the log was empty. */
   catchUpSeconds: number;
-  /** Cores used, on average until everything is stored. */
-  busy: { cassandra: number; arrivals: number; redis: number; worker: number };
+  /** Cores used, on average until everything is stored; others: what has nothing to do with the experiment. */
+  busy: { cassandra: number; arrivals: number; redis: number; worker: number; others: number };
 }
 
 export interface BufferReport extends Machine {

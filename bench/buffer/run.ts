@@ -21,7 +21,7 @@ import { type RedisServer, startRedis } from "../../test/harness/redis.ts";
 import { waitFor } from "../../test/harness/wait-for.ts";
 import { AskedProcess } from "../measuring/asked-process.ts";
 import { freshRooms } from "../measuring/chat-messages.ts";
-import { CpuMeter } from "../measuring/cpu-time.ts";
+import { CpuMeter, machineCpuMs } from "../measuring/cpu-time.ts";
 import { HistoryTable } from "../measuring/history-table.ts";
 import { thisMachine, writeResult } from "../measuring/result-file.ts";
 import { entriesWaiting } from "../measuring/shard-progress.ts";
@@ -93,7 +93,9 @@ async function step(processes: Processes, way: ArrivalsCommand["way"], task: Tas
     arrivals: arrivals.pid,
     redis: redis.pid,
     worker: worker.pid,
+    self: process.pid,
   });
+  const machineBefore = machineCpuMs();
   const startedMs = performance.now();
   const arriving = arrivals.ask({
     way,
@@ -119,13 +121,14 @@ async function step(processes: Processes, way: ArrivalsCommand["way"], task: Tas
   const endedMs = performance.now();
   const backlogMost = await backlog.stop();
   const spent = meter.spent();
+  const others = machineCpuMs() - machineBefore - Object.values(spent).reduce((sum, ms) => sum + ms, 0);
   const stored = way === "buffered" ? await worker.ask({ do: "stop" }) : undefined;
   const busy = (ms: number) => ms / (endedMs - startedMs);
   const result = {
     way,
     ...task,
     ...report,
-    stored: await table.rows(),
+    stored: await table.rowsAtRest(),
     storedP99Ms: stored ? stored.p99Ms : report.p99Ms,
     backlogMost,
     catchUpSeconds: way === "buffered" ? (endedMs - answeredMs) / 1_000 : 0,
@@ -134,6 +137,7 @@ async function step(processes: Processes, way: ArrivalsCommand["way"], task: Tas
       arrivals: busy(spent.arrivals),
       redis: busy(spent.redis),
       worker: busy(spent.worker),
+      others: Math.max(0, busy(others)),
     },
   };
   if (result.stored < result.accepted) {

@@ -12,6 +12,17 @@ export function cpuMs(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
 }
 
+/** CPU time that was spent on the whole machine so far, by whomever, ms (proc(5), /proc/stat: all but idle and waiting for disks). */
+export function machineCpuMs(): number {
+  const [first = ""] = readFileSync("/proc/stat", "latin1").split("\n");
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = first
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return ((user + nice + system + irq + softirq + steal) * 1_000) / ticksPerSecond;
+}
+
 /** What each of several processes has spent since. */
 export class CpuMeter<Name extends string> {
   readonly #pids: Readonly<Record<Name, number>>;

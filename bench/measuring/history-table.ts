@@ -5,6 +5,8 @@ import type { FreshKeyspace } from "../../test/harness/cassandra.ts";
 const pageRows = 5_000;
 /** Emptying a table waits for the disk. */
 const readTimeoutMs = 60_000;
+const restMs = 500;
+const looksMax = 60;
 
 export class HistoryTable {
   readonly #client: Client;
@@ -33,6 +35,20 @@ export class HistoryTable {
       rows += 1;
     }
     return rows;
+  }
+
+  /** The same, once it does not change any more: a request that failed may take place a moment later. */
+  async rowsAtRest(): Promise<number> {
+    let before = await this.rows();
+    for (let looks = 0; looks < looksMax; looks += 1) {
+      await Bun.sleep(restMs);
+      const now = await this.rows();
+      if (now === before) {
+        return now;
+      }
+      before = now;
+    }
+    throw new Error(`the table still changes after ${looksMax * restMs} ms`);
   }
 
   close(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import pino from "pino";
 import { openStorage, type Storage } from "../../storage/storage.ts";
-import { PersistWorker } from "../../worker/persist.ts";
+import { type PersistObserver, PersistWorker } from "../../worker/persist.ts";
 import { workerSettings } from "../../worker/settings.ts";
 import { Workers } from "../../worker/workers.ts";
 import { obeyParent } from "../measuring/asked-process.ts";
@@ -58,10 +58,12 @@ async function start(args: readonly string[], what: "all" | "persist"): Promise<
   const logger = pino({ level: "warn" }, pino.destination(2));
   const storage = noticing(await openStorage(settings, logger));
   const { workerName: name } = settings;
+  const failed: PersistObserver["failed"] = (step, error) =>
+    logger.warn({ err: error, step }, "a worker's step failed");
   const workers =
     what === "all"
       ? new Workers(storage, name, logger, { written: () => {}, deadLettered: () => {} })
-      : new PersistWorker({ ...storage, name });
+      : new PersistWorker({ ...storage, name, observer: { failed } });
   running = { storage, workers };
   workers.start();
 }

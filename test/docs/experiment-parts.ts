@@ -97,9 +97,14 @@ function stepCells(step: Step): string[] {
 
 function ratesTable(steps: readonly Step[]): string {
   const cores = ({ busy }: Step) =>
-    [busy.cassandra, busy.arrivals, busy.redis + busy.worker].map((each) => each.toFixed(2)).join(" + ");
+    [busy.cassandra, busy.arrivals, busy.redis + busy.worker, busy.others].map((each) => each.toFixed(2)).join(" + ");
   return tableOf(
-    ["messages/s", ...stepColumns, "late p99, ms", "cores: Cassandra + arrivals + Redis and worker"],
+    [
+      "messages/s",
+      ...stepColumns,
+      "late p99, ms",
+      "cores: Cassandra + arrivals + Redis and worker + other work on the machine",
+    ],
     steps.map((step) => [whole(step.ratePerSecond), ...stepCells(step), whole(step.lateP99Ms), cores(step)]),
   );
 }
