@@ -129,7 +129,7 @@ async function step(processes: Processes, way: ArrivalsCommand["way"], task: Tas
     ...task,
     ...report,
     stored: await table.rowsAtRest(),
-    storedP99Ms: stored ? stored.p99Ms : report.p99Ms,
+    storedP99Ms: stored ? stored.p99Ms : report.acceptedP99Ms,
     backlogMost,
     catchUpSeconds: way === "buffered" ? (endedMs - answeredMs) / 1_000 : 0,
     busy: {

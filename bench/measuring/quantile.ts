@@ -16,3 +16,8 @@ export function quantile(numbers: readonly number[], share: number): number {
   const sorted = Float64Array.from(numbers).sort();
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
+
+/** For results in JSON, which has no NaN. */
+export function quantileOrNull(numbers: readonly number[], share: number): number | null {
+  return numbers.length > 0 ? quantile(numbers, share) : null;
+}

@@ -8,7 +8,7 @@ import { type PersistObserver, PersistWorker } from "../../worker/persist.ts";
 import { workerSettings } from "../../worker/settings.ts";
 import { Workers } from "../../worker/workers.ts";
 import { obeyParent } from "../measuring/asked-process.ts";
-import { quantile } from "../measuring/quantile.ts";
+import { quantileOrNull } from "../measuring/quantile.ts";
 
 export type WorkerCommand =
   | {
@@ -40,11 +40,10 @@ obeyParent(async (command: WorkerCommand): Promise<StoredReport> => {
     await running?.storage.close();
     running = undefined;
   }
-  const some = delaysMs.length > 0;
   const report = {
     rows: delaysMs.length,
-    p50Ms: some ? quantile(delaysMs, 0.5) : null,
-    p99Ms: some ? quantile(delaysMs, 0.99) : null,
+    p50Ms: quantileOrNull(delaysMs, 0.5),
+    p99Ms: quantileOrNull(delaysMs, 0.99),
   };
   delaysMs = [];
   return report;
