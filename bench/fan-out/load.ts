@@ -3,8 +3,10 @@
  * have, and to close them.
  */
 import net from "node:net";
-import { Http1Subscriber } from "./http1-subscriber.ts";
-import { Http2Connection } from "./http2-connection.ts";
+import { endingFlags } from "../wire/envelope-reader.ts";
+import { Http1Subscriber } from "../wire/http1-subscriber.ts";
+import { Http2Connections } from "../wire/http2-connections.ts";
+import type { SubscribeCall, Subscriber, SubscriberEvents } from "../wire/subscriber.ts";
 
 /** How readers are connected. */
 export type Way = "floor" | "http1-connect" | "http1-grpc-web" | "http2-1" | "http2-50";
@@ -83,24 +85,54 @@ function open(command: OpenCommand): Promise<Readers> {
   }
 }
 
+function subscribeCall(command: OpenCommand, contentType: string): SubscribeCall {
+  const url = new URL(`http://127.0.0.1:${command.port}`);
+  return { url, path: subscribePath, contentType, body: Buffer.from(command.request, "base64") };
+}
+
 async function openHttp1(command: OpenCommand, contentType: string): Promise<Readers> {
-  const body = Buffer.from(command.request, "base64");
-  const connect = () => new Http1Subscriber(command.port, subscribePath, contentType, body, command.messageBytes);
-  const all = await openInTurns(command.readers, connect);
-  return {
-    counts: () => all.map((each) => each.counter.messages),
-    close: () => closeAll(all),
-  };
+  const call = subscribeCall(command, contentType);
+  const connect = () => new CountingReader(command.messageBytes, (events) => new Http1Subscriber(call, events));
+  return readersOf(await openInTurns(command.readers, connect));
 }
 
 async function openHttp2(command: OpenCommand, streams: number): Promise<Readers> {
-  const body = Buffer.from(command.request, "base64");
-  const connect = () => new Http2Connection(command.port, subscribePath, streams, body, command.messageBytes);
-  const all = await openInTurns(command.readers / streams, connect);
-  return {
-    counts: () => all.flatMap((each) => each.counters.map((counter) => counter.messages)),
-    close: () => closeAll(all),
-  };
+  const call = subscribeCall(command, "application/grpc+proto");
+  const connections = new Http2Connections(streams);
+  const connect = () => new CountingReader(command.messageBytes, (events) => connections.open(call, events));
+  const { counts } = readersOf(await openInTurns(command.readers, connect));
+  return { counts, close: () => connections.close() };
+}
+
+function readersOf(all: readonly CountingReader[]): Readers {
+  return { counts: () => all.map(({ messages }) => messages), close: () => closeAll(all) };
+}
+
+/**
+ * Counts messages and looks at nothing inside: the benchmark's messages all carry the same long text; room states,
+ * heartbeats and counts are shorter.
+ */
+class CountingReader {
+  messages = 0;
+  /** Resolves with the first envelope: the subscription is open. */
+  readonly opened: Promise<void>;
+  readonly #subscriber: Subscriber;
+
+  constructor(messageBytesMin: number, subscribe: (events: SubscriberEvents) => Subscriber) {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.opened = promise;
+    this.#subscriber = subscribe({
+      envelope: (flags, _bytes, start, end) => {
+        resolve();
+        this.messages += (flags & endingFlags) === 0 && end - start >= messageBytesMin ? 1 : 0;
+      },
+      closed: (why) => reject(new Error(`the gateway ended a reader: ${why}`)),
+    });
+  }
+
+  close(): void {
+    this.#subscriber.close();
+  }
 }
 
 async function openFloor(command: OpenCommand): Promise<Readers> {

@@ -13,7 +13,7 @@
  * without a reader.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -26,6 +26,8 @@ import { ChatService, SubscribeRequestSchema, SubscribeResponseSchema } from "..
 import { RoomService } from "../../gen/chat/v1/room_pb.ts";
 import { startGateway } from "../../test/harness/gateway.ts";
 import { waitFor } from "../../test/harness/wait-for.ts";
+import { cpuMs } from "../process-stat.ts";
+import { envelopeOf } from "../wire/envelope-reader.ts";
 import type { Counts, LoadAnswer, LoadCommand, Way } from "./load.ts";
 
 const { values: flags } = parseArgs({
@@ -48,8 +50,6 @@ const ways = flags.ways.split(",") as (Way | "send")[];
 const warmUpMessages = 2 * ratePerSecond;
 /** For the last deliveries of a round to arrive. */
 const arrivalTimeoutMs = 20_000;
-/** Clock ticks per second in /proc: fixed at 100 for programs on every Linux. */
-const ticksPerSecond = 100;
 
 const roomId = "bench";
 const author = { userId: "bench", name: "벤치마크" };
@@ -156,10 +156,8 @@ function messageEnvelopeBytes(): number {
 }
 
 function subscribeEnvelope(): string {
-  const message = toBinary(SubscribeRequestSchema, create(SubscribeRequestSchema, { roomId }));
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.length, 1);
-  return Buffer.concat([prefix, message]).toString("base64");
+  const request = create(SubscribeRequestSchema, { roomId });
+  return envelopeOf(toBinary(SubscribeRequestSchema, request)).toString("base64");
 }
 
 /** Publishes at an even rate: a message that is late is not followed by a burst, as that would be one write for many. */
@@ -204,13 +202,6 @@ async function measure(load: Load, target: Target, way: Way | "send", messageByt
   const spent = cpuMs(target.pid) - before;
   await load.ask({ do: "close" });
   return { way, messages: messagesPerRound, deliveries: messagesPerRound * readers, cpuMs: spent };
-}
-
-/** User and system time of all the threads of a process (proc(5): fields 14 and 15, counted after the name in brackets). */
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
 }
 
 function median(numbers: readonly number[]): number {
