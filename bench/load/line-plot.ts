@@ -48,7 +48,8 @@ function plot(curves: readonly Curve[], x: Scale): string {
       `<text x="${left - 6}" y="${px(y.at(value) + 4)}" text-anchor="end">${label}</text>`,
   );
   const labels = x.ticks.map(
-    ([value, label]) => `<text x="${px(x.at(value))}" y="${height - 8}" text-anchor="middle">${label}</text>`,
+    ([value, label]) =>
+      `<text x="${px(x.at(value))}" y="${height - 8}" text-anchor="${x.at(value) > width - 40 ? "end" : "middle"}">${label}</text>`,
   );
   const lines = curves.map(({ points }, index) => {
     const path = points.map(([px1, py]) => `${px(x.at(px1))},${px(y.at(py))}`).join(" ");

@@ -25,7 +25,9 @@ pre { white-space: pre-wrap; font-size: 13px; }
 `;
 
 export function reportPage(result: LoadResult): string {
-  const { options, seconds } = result;
+  const { options } = result;
+  // What is left of a second at the end is no second.
+  const seconds = result.seconds.filter(({ second }) => second < Math.floor(result.measuredMs / 1_000));
   const title = `${options.subscribers} readers, ${options.rate ?? "max"} messages/s, ${options.protocol}`;
   const verdict =
     result.broken.length > 0
@@ -36,10 +38,10 @@ export function reportPage(result: LoadResult): string {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(title)}</title>
+<title>${escaped(title)}</title>
 <style>${style}</style>
-<h1>${escape(title)}</h1>
-<p>${escape(options.url)}, ${escape(result.measuredAt)}, load tool on ${result.cores} cores${result.cpu ? ` (${escape(result.cpu)})` : ""}, Bun ${escape(result.bun)}.</p>
+<h1>${escaped(title)}</h1>
+<p>${escaped(options.url)}, ${escaped(result.measuredAt)}, load tool on ${result.cores} cores${result.cpu ? ` (${escaped(result.cpu)})` : ""}, Bun ${escaped(result.bun)}.</p>
 ${verdict}
 ${doubts}
 <h2>Latency by percentile</h2>
@@ -67,9 +69,9 @@ ${
     : ""
 }
 <h2>In words</h2>
-<pre>${escape(summaryText(result))}</pre>
+<pre>${escaped(summaryText(result))}</pre>
 <h2>Asked for</h2>
-<pre>${escape(JSON.stringify(options, null, 2))}</pre>
+<pre>${escaped(JSON.stringify(options, null, 2))}</pre>
 </html>
 `;
 }
@@ -98,9 +100,9 @@ ${cells("delivery", delivery)}${cells("answer", answer)}${cells("opening", openi
 }
 
 function list(sentences: readonly string[]): string {
-  return sentences.map(escape).join("<br>");
+  return sentences.map(escaped).join("<br>");
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
   return text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }

@@ -5,6 +5,7 @@
 import type net from "node:net";
 import { dial } from "./dial.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
+import { Pace } from "./pace.ts";
 import type { SubscribeCall, Subscriber, SubscriberEvents } from "./subscriber.ts";
 
 /** Where the parser stands in the response. */
@@ -25,6 +26,7 @@ export class Http1Subscriber implements Subscriber {
   constructor(call: SubscribeCall, events: SubscriberEvents) {
     this.#envelopes = new EnvelopeReader(events.envelope);
     this.#socket = dial(call.url, "http/1.1");
+    const pace = call.bytesPerSecond === undefined ? undefined : new Pace(call.bytesPerSecond);
     const closed = (why: string) => {
       if (!this.#isClosed) {
         this.close();
@@ -42,8 +44,8 @@ export class Http1Subscriber implements Subscriber {
       } catch (error) {
         closed((error as Error).message);
       }
-      if (call.bytesPerSecond !== undefined) {
-        this.#rest((data.length * 1000) / call.bytesPerSecond);
+      if (pace) {
+        this.#rest(pace.take(data.length, performance.now()));
       }
     });
     const head = [

@@ -8,6 +8,7 @@
 import type net from "node:net";
 import { dial } from "./dial.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
+import { Pace } from "./pace.ts";
 import type { SubscribeCall, Subscriber, SubscriberEvents } from "./subscriber.ts";
 
 const frameType = { data: 0, headers: 1, rstStream: 3, settings: 4, ping: 6, goAway: 7, windowUpdate: 8 } as const;
@@ -27,7 +28,7 @@ const cancel = 8;
 interface Stream {
   readonly envelopes: EnvelopeReader;
   readonly events: SubscriberEvents;
-  readonly bytesPerSecond: number | undefined;
+  readonly pace: Pace | undefined;
   /** Taken since the window was opened last. */
   takenBytes: number;
 }
@@ -70,7 +71,7 @@ export class Http2Connection {
     this.#streams.set(streamId, {
       envelopes: new EnvelopeReader(events.envelope),
       events,
-      bytesPerSecond: call.bytesPerSecond,
+      pace: call.bytesPerSecond === undefined ? undefined : new Pace(call.bytesPerSecond),
       takenBytes: 0,
     });
     let headers = this.#opening.get(call.path);
@@ -161,8 +162,8 @@ export class Http2Connection {
     if (!stream) {
       return;
     }
-    if (stream.bytesPerSecond !== undefined) {
-      this.#openLater(streamId, length, (length * 1000) / stream.bytesPerSecond);
+    if (stream.pace) {
+      this.#openLater(streamId, length, stream.pace.take(length, performance.now()));
     } else {
       stream.takenBytes += length;
       if (stream.takenBytes >= windowUpdateBytes) {
