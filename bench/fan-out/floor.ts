@@ -1,12 +1,13 @@
 /**
  * The floor: what a delivery costs a Bun process that does nothing else. A TCP server that writes one shared buffer to
- * every socket, once for each byte that the publisher's socket sends it. No protocol, no order, no memory of anything.
+ * every socket, once for each stamp that the publisher's socket sends it. No protocol, no order, no memory of anything.
  *
  * `bun bench/fan-out/floor.ts BYTES` prints its two ports as JSON: one for readers, one for the publisher.
  */
 import net, { type AddressInfo, type Socket } from "node:net";
+import { markedMessage, stampReader } from "../wire/publication.ts";
 
-const message = Buffer.alloc(Number(process.argv[2]), "x");
+const messageBytes = Number(process.argv[2]);
 const readers = new Set<Socket>();
 
 const readersServer = net.createServer({ noDelay: true }, (socket) => {
@@ -18,13 +19,13 @@ const readersServer = net.createServer({ noDelay: true }, (socket) => {
 });
 const publisherServer = net.createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => {});
-  socket.on("data", (data) => {
-    for (let count = data.length; count > 0; count--) {
-      for (const reader of readers) {
-        reader.write(message);
-      }
+  const read = stampReader((stamp) => {
+    const message = Buffer.from(markedMessage(stamp, messageBytes));
+    for (const reader of readers) {
+      reader.write(message);
     }
   });
+  socket.on("data", read);
 });
 
 await Promise.all([listen(readersServer), listen(publisherServer)]);

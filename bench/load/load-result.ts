@@ -157,7 +157,7 @@ function doubts(result: LoadResult, measured: readonly Second[]): string[] {
   return found;
 }
 
-export function brokenLimits({ options: { limits }, ...result }: LoadResult): string[] {
+function brokenLimits({ options: { limits }, ...result }: LoadResult): string[] {
   const broken: string[] = [];
   const atMost = (what: string, value: number, limit: number | undefined, unit = "") => {
     if (limit !== undefined && value > limit) {
