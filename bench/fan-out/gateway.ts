@@ -5,7 +5,6 @@
  *
  * `bun bench/fan-out/gateway.ts` prints its two ports as JSON: one for readers, one for the publisher.
  */
-import net, { type AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import pino from "pino";
 import { MessageSchema } from "../../gen/chat/v1/message_pb.ts";
@@ -15,7 +14,7 @@ import { openEmbeddedStorage } from "../../storage/embedded.ts";
 import { EmbeddedHotWords } from "../../storage/hot-words/embedded-hot-words.ts";
 import { encodeMessage } from "../../storage/log/log-event.ts";
 import type { LogConsumer, RoomFollower, RoomLog } from "../../storage/log/room-log.ts";
-import { stampReader } from "../wire/publication.ts";
+import { listenForPublisher } from "../wire/publisher-port.ts";
 import { benchAuthor, benchRoomId, benchText } from "./bench-message.ts";
 
 const roomId = benchRoomId;
@@ -73,13 +72,4 @@ const embedded = openEmbeddedStorage({ directory: ":memory:" });
 const storage = { ...embedded, log, hotWords: new EmbeddedHotWords() };
 const gateway = await startServer(settings, pino({ level: "warn" }, pino.destination(2)), storage);
 
-const publisherServer = net.createServer({ noDelay: true }, (socket) => {
-  socket.on("error", () => {});
-  socket.on(
-    "data",
-    stampReader((stamp) => log.pass(stamp)),
-  );
-});
-await new Promise<void>((resolve) => publisherServer.listen(0, "127.0.0.1", resolve));
-const { port: publisherPort } = publisherServer.address() as AddressInfo;
-console.log(JSON.stringify({ readersPort: gateway.port, publisherPort }));
+await listenForPublisher(gateway.port, (stamp) => log.pass(stamp));

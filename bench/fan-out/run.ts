@@ -23,6 +23,7 @@ import { ChatService } from "../../gen/chat/v1/chat_pb.ts";
 import { RoomService } from "../../gen/chat/v1/room_pb.ts";
 import { startGateway } from "../../test/harness/gateway.ts";
 import { nowUs } from "../load/shared-clock.ts";
+import { median } from "../median.ts";
 import { cpuMs } from "../process-stat.ts";
 import { startPublisher, type Target } from "../wire/publisher.ts";
 import type { Wire } from "../wire/readers-child.ts";
@@ -121,14 +122,6 @@ async function measure(load: ReadersProcess, target: Target, way: Way | "send", 
   const spent = cpuMs(target.pid) - before;
   await load.ask({ do: "close" });
   return { way, messages: messagesPerRound, deliveries: messagesPerRound * readers, cpuMs: spent };
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
 /** One line of the result: medians over the rounds, microseconds. */
