@@ -20,12 +20,14 @@ export function subscribeRequest(): string {
 
 /** The length of the event that readers of the gateway get, without envelope, as long as it will really be. */
 export function eventBytes(): number {
-  const position = `${Date.now()}-10000`;
+  // A time of usual length, the same in every run.
+  const sentMs = 1_790_000_000_123;
+  const position = `${sentMs}-10000`;
   const value = {
     position,
     author: benchAuthor,
     text: benchText,
-    sentAt: timestampFromMs(Date.now()),
+    sentAt: timestampFromMs(sentMs),
     clientMessageId: crypto.randomUUID(),
   };
   const event = { roomId: benchRoomId, position, kind: { case: "message" as const, value } };

@@ -92,3 +92,23 @@ function milliseconds(ms: number): string {
 function row(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
+
+/**
+ * Who is cheaper for each load than the gateway with one reader a connection, whichever protocol is the cheaper one. The
+ * floor is no server, and many readers on one connection are compared with nobody.
+ */
+export function cheaperThanOurs({
+  scenarios: measured,
+}: PeersReport): { readers: number; rate: number; peers: string[] }[] {
+  return scenarios.flatMap(({ name }) => {
+    const scenario = measured[name];
+    if (!scenario) {
+      return [];
+    }
+    const measuredRows = scenario.rows.flatMap((each) => ("cpuUs" in each ? [each] : []));
+    const comparable = measuredRows.filter(({ peer }) => peer !== "floor" && !peer.endsWith("-50"));
+    const ours = Math.min(...comparable.filter(({ peer }) => peer.startsWith("gateway")).map(({ cpuUs }) => cpuUs));
+    const cheaper = comparable.filter(({ peer, cpuUs }) => !peer.startsWith("gateway") && cpuUs < ours);
+    return [{ readers: scenario.readers, rate: scenario.rate, peers: cheaper.map(({ peer }) => peer) }];
+  });
+}

@@ -4,7 +4,7 @@
  */
 
 /** 16 digits of time, 8 of number. */
-export const stampBytes = 24;
+const stampBytes = 24;
 const timeDigits = 16;
 
 /** Begins a marked message; stands nowhere else in it, nor in what any server wraps around it. */

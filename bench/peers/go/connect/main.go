@@ -53,5 +53,7 @@ func main() {
 	mux := http.NewServeMux()
 	mux.Handle(procedure, connect.NewServerStreamHandler(procedure, subscribe))
 	go func() { log.Fatal(http.Serve(listener, mux)) }()
-	log.Fatal(fanout.Serve(listener, func(data []byte) { readers.Publish(wrapperspb.Bytes(data)) }))
+	if err := fanout.Serve(listener, func(data []byte) { readers.Publish(wrapperspb.Bytes(data)) }); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -3,6 +3,7 @@ package fanout
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -76,7 +77,7 @@ func (r *Readers[T]) Publish(message T) {
 	}
 }
 
-// Serve listens for the publisher, prints both ports as JSON and publishes until the publisher goes.
+// Serve listens for the publisher, prints both ports as JSON and publishes until the publisher goes, which ends it well.
 func Serve(readers net.Listener, publish func(message []byte)) error {
 	messageBytes, err := strconv.Atoi(os.Args[1])
 	if err != nil {
@@ -99,7 +100,9 @@ func Serve(readers net.Listener, publish func(message []byte)) error {
 	padding := strings.Repeat("x", messageBytes-stampBytes-1)
 	stamp := make([]byte, stampBytes)
 	for {
-		if _, err := io.ReadFull(publisher, stamp); err != nil {
+		if _, err := io.ReadFull(publisher, stamp); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		publish([]byte("@" + string(stamp) + padding))

@@ -71,5 +71,7 @@ func main() {
 		Streams:     []grpc.StreamDesc{{StreamName: "Subscribe", Handler: subscribe, ServerStreams: true}},
 	}, nil)
 	go func() { log.Fatal(server.Serve(listener)) }()
-	log.Fatal(fanout.Serve(listener, func(data []byte) { readers.Publish(&message{data: data}) }))
+	if err := fanout.Serve(listener, func(data []byte) { readers.Publish(&message{data: data}) }); err != nil {
+		log.Fatal(err)
+	}
 }
