@@ -30,3 +30,9 @@ export function machineCpuMs(): { busyMs: number; totalMs: number } {
   const busyMs = user + nice + system + irq + softirq + steal;
   return { busyMs, totalMs: busyMs + idle + wait };
 }
+
+/** Files and sockets that this process, and those it starts, may have open (proc(5): limits). */
+export function openFilesMax(): number {
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
+  return Number(soft ?? Number.POSITIVE_INFINITY);
+}

@@ -19,7 +19,7 @@ import { nowUs } from "../load/shared-clock.ts";
 import { dueTimes, runTimetable } from "../load/timetable.ts";
 import { median } from "../median.ts";
 import { numberOption, optionValues, UsageError } from "../option-values.ts";
-import { cpuMs, residentBytes } from "../process-stat.ts";
+import { cpuMs, openFilesMax, residentBytes } from "../process-stat.ts";
 import type { Target } from "../wire/publisher.ts";
 import { ReadersProcess } from "../wire/readers-process.ts";
 import { type Peer, peers } from "./peers.ts";
@@ -29,6 +29,8 @@ import { type IdleRow, type LoadRow, type PeersReport, peersTable, scenarios } f
 const warmUpSeconds = 2;
 /** What a server allocates late (after a collection, after its first pings) is there by then. */
 const idleSettleMs = 5_000;
+/** What a server allocates at its start is there by then. */
+const idleStartMs = 1_000;
 
 const reportPath = join(import.meta.dir, "..", "results", "peers.json");
 
@@ -43,7 +45,10 @@ const chosenPeers = chosen("peers", flags.peers, peers);
 const chosenScenarios = chosen("scenarios", flags.scenarios, scenarios);
 const rounds = numberOption("rounds", flags.rounds, { default: 3, min: 1, max: 100, whole: true });
 const seconds = numberOption("seconds", flags.seconds, { default: 5, min: 1, max: 600, whole: true });
-const idleReaders = numberOption("idle", flags.idle, { default: 10_000, min: 1, max: 100_000, whole: true });
+/** One socket each, in the server and in the readers' process, beside what those have open anyway. */
+const idleReadersMax = openFilesMax() - 200;
+const idleWanted = numberOption("idle", flags.idle, { default: 10_000, min: 1, max: 100_000, whole: true });
+const idleReaders = Math.min(idleWanted, idleReadersMax);
 
 function chosen<T extends { name: string }>(option: string, text: string, all: readonly T[]): T[] {
   return text.split(",").map((name) => {
@@ -104,7 +109,7 @@ async function idleRound(peer: Peer, messageBytes: number): Promise<number> {
   const target = await peer.start(messageBytes);
   const load = new ReadersProcess();
   try {
-    await Bun.sleep(1_000);
+    await Bun.sleep(idleStartMs);
     const before = residentBytes(target.pid);
     const wire = peer.wire(messageBytes);
     await load.ask({ do: "open", wire, port: target.readersPort, readers: idleReaders, isChat: peer.isChat });
@@ -173,7 +178,8 @@ for (const { name, readers, rate } of chosenScenarios) {
   const measuredAt = new Date().toISOString();
   const circumstances = { measuredAt, bun: Bun.version, cores: cpus().length, cpu: cpus()[0]?.model, messageBytes };
   if (rate === 0) {
-    console.log(`\n${idleReaders} idle subscribers`);
+    const scaled = idleReaders < idleWanted ? ` instead of ${idleWanted}: ulimit -n is ${openFilesMax()}` : "";
+    console.log(`\n${idleReaders} idle subscribers${scaled}`);
     report.idle = { ...circumstances, readers: idleReaders, rows: await idleScenario(messageBytes) };
   } else {
     console.log(
