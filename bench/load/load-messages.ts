@@ -24,8 +24,10 @@ export type ReadersCommand =
   /** Every quick reader waits until it has come to its room's newest position, at most so long, then all close. */
   | { do: "finish"; tops: Record<string, string>; drainMs: number };
 
-/** To a process of senders. */
-export interface SendersCommand {
+/** To a process of senders: what to write and when; and, before its time, to write no more. */
+export type SendersCommand = SendCommand | { do: "stop" };
+
+export interface SendCommand {
   do: "send";
   url: string;
   protocol: NodeProtocol;

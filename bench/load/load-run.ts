@@ -12,6 +12,7 @@ import type {
   ReadersAnswer,
   ReadersCommand,
   ReadersEnd,
+  SendCommand,
   SendersAnswer,
   SendersCommand,
   SendersEnd,
@@ -123,7 +124,12 @@ export class LoadRun {
     await Promise.race([untilUs(endUs), this.#interrupted.promise]);
     const cpuAfter = server.cpuMs;
     const measuredMs = (Math.min(nowUs(), endUs) - fromUs) / 1_000;
-    const sendersEnd = await this.#sendersEnds(endUs);
+    if (nowUs() < endUs) {
+      for (const senders of this.#senders) {
+        senders.tell({ do: "stop" });
+      }
+    }
+    const sendersEnd = await within(Promise.all(this.#sendersEnd), finishTimeoutMs, "the senders' processes");
     this.#phase = "drain";
     await storms;
     const tops = newestPositions(sendersEnd);
@@ -140,14 +146,6 @@ export class LoadRun {
       readers: readersEnd,
       senders: sendersEnd,
     });
-  }
-
-  async #sendersEnds(endUs: number): Promise<SendersEnd[]> {
-    if (nowUs() < endUs) {
-      // Interrupted: what senders would still say is not waited for.
-      return [];
-    }
-    return within(Promise.all(this.#sendersEnd), finishTimeoutMs, "the senders' processes");
   }
 
   #startReaders(roomIds: string[], rampMs: number): void {
@@ -190,7 +188,7 @@ export class LoadRun {
     }
   }
 
-  #startSenders(roomIds: string[], times: Pick<SendersCommand, "startUs" | "fromUs" | "endUs">): void {
+  #startSenders(roomIds: string[], times: Pick<SendCommand, "startUs" | "fromUs" | "endUs">): void {
     const { url, protocol, senders, rate, loop, inFlight, messageBytes } = this.#options;
     if (rate === 0) {
       return;

@@ -7,7 +7,7 @@ import { comparePositions, formatPosition, type Position, parsePosition } from "
 import { refusalReason } from "../feed/refusal-reason.ts";
 import { stampedId } from "./due-stamp.ts";
 import { Latency } from "./latency.ts";
-import type { SendersAnswer, SendersCommand } from "./load-messages.ts";
+import type { SendCommand, SendersAnswer, SendersCommand } from "./load-messages.ts";
 import { everySecond } from "./second-cut.ts";
 import { SelfWatch } from "./self-watch.ts";
 import { nowUs } from "./shared-clock.ts";
@@ -19,13 +19,14 @@ const answerTimeoutMs = 30_000;
 const catchUpMs = 10_000;
 
 class Senders {
-  readonly #command: SendersCommand;
+  readonly #command: SendCommand;
   readonly #clients: Client<typeof ChatService>[];
   readonly #text: string;
   readonly #answer = new Latency();
   readonly #failures = new Tally();
   readonly #tops = new Map<string, Position>();
   readonly #self = new SelfWatch();
+  readonly #stop = new AbortController();
   #sent = 0;
   #sentTotal = 0;
   #accepted = 0;
@@ -33,7 +34,7 @@ class Senders {
   #unsent = 0;
   #lateMaxUs = 0;
 
-  constructor(command: SendersCommand) {
+  constructor(command: SendCommand) {
     this.#command = command;
     this.#text = "x".repeat(command.messageBytes);
     this.#clients = Array.from({ length: command.senders }, () =>
@@ -46,6 +47,10 @@ class Senders {
         }),
       ),
     );
+  }
+
+  stop(): void {
+    this.#stop.abort();
   }
 
   async run(): Promise<void> {
@@ -81,6 +86,7 @@ class Senders {
       due: dueTimes(startUs, endUs, rate ?? 0),
       inFlightMax: inFlight,
       giveUpUs: endUs + catchUpMs * 1_000,
+      stop: this.#stop.signal,
       send: (dueUs, index) => this.#send(dueUs, index % this.#clients.length),
     });
   }
@@ -90,7 +96,7 @@ class Senders {
     const senders = this.#clients.map(async (_, sender) => {
       if (rate === undefined) {
         await untilUs(startUs);
-        while (nowUs() < endUs) {
+        while (nowUs() < endUs && !this.#stop.signal.aborted) {
           await this.#send(nowUs(), sender);
         }
         return;
@@ -100,6 +106,7 @@ class Senders {
         due: dueTimes(startUs + offsetUs, endUs, rate / this.#clients.length),
         inFlightMax: 1,
         giveUpUs: endUs + catchUpMs * 1_000,
+        stop: this.#stop.signal,
         send: (dueUs) => this.#send(dueUs, sender),
       });
     });
@@ -143,7 +150,14 @@ function tell(answer: SendersAnswer): void {
   process.send?.(answer);
 }
 
+let senders: Senders | undefined;
+
 process.on("message", (command: SendersCommand) => {
-  new Senders(command).run().catch((error) => tell({ did: "fail", why: (error as Error).message }));
+  if (command.do === "stop") {
+    senders?.stop();
+  } else {
+    senders = new Senders(command);
+    senders.run().catch((error) => tell({ did: "fail", why: (error as Error).message }));
+  }
 });
 process.on("disconnect", () => process.exit());

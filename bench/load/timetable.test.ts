@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { nowUs } from "./shared-clock.ts";
 import { dueTimes, runTimetable } from "./timetable.ts";
 
+const never = new AbortController().signal;
+
 test("an even rate fills its time and not more", () => {
   expect([...dueTimes(0, 1e6, 4)]).toEqual([0, 250_000, 500_000, 750_000]);
   expect([...dueTimes(0, 1e6, 0)]).toEqual([]);
@@ -15,6 +17,7 @@ test("messages that a stalled server held up keep the time they were due at", as
     due,
     inFlightMax: 1,
     giveUpUs: Number.POSITIVE_INFINITY,
+    stop: never,
     // The first answer comes when all the others are long due.
     send: async (dueUs, index) => {
       sent.push(dueUs);
@@ -31,7 +34,7 @@ test("messages that a stalled server held up keep the time they were due at", as
 test("what could not be sent before it is given up is counted", async () => {
   const now = nowUs();
   const send = async () => {};
-  expect(await runTimetable({ due: [now, now, now], inFlightMax: 9, giveUpUs: now - 1, send })).toBe(3);
+  expect(await runTimetable({ due: [now, now, now], inFlightMax: 9, giveUpUs: now - 1, stop: never, send })).toBe(3);
 });
 
 test("no more are under way than may be", async () => {
@@ -43,6 +46,28 @@ test("no more are under way than may be", async () => {
     underWay--;
   };
   const now = nowUs();
-  await runTimetable({ due: Array<number>(20).fill(now), inFlightMax: 3, giveUpUs: Number.POSITIVE_INFINITY, send });
+  await runTimetable({
+    due: Array<number>(20).fill(now),
+    inFlightMax: 3,
+    giveUpUs: Number.POSITIVE_INFINITY,
+    stop: never,
+    send,
+  });
   expect(most).toBe(3);
+});
+
+test("once it is stopped nothing more is sent or owed, however late the next is due", async () => {
+  const stop = new AbortController();
+  let sent = 0;
+  const unsent = await runTimetable({
+    due: [nowUs(), nowUs() + 3_600e6],
+    inFlightMax: 9,
+    giveUpUs: Number.POSITIVE_INFINITY,
+    stop: stop.signal,
+    send: async () => {
+      sent++;
+      stop.abort();
+    },
+  });
+  expect({ sent, unsent }).toEqual({ sent: 1, unsent: 0 });
 });

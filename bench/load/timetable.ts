@@ -7,6 +7,9 @@ import { nowUs } from "./shared-clock.ts";
 /** Timers know whole milliseconds only: what is late by less was late by the tool's doing, and counts from when it was sent. */
 const timerUs = 1_500;
 
+/** A message that is due much later does not hold up the end of the run. */
+const stopLookUs = 250_000;
+
 /** The times of an even rate in [startUs, endUs), in order. @param rate messages a second */
 export function* dueTimes(startUs: number, endUs: number, rate: number): Generator<number> {
   for (let index = 0; rate > 0; index++) {
@@ -24,12 +27,14 @@ export interface Timetable {
   readonly inFlightMax: number;
   /** What has not been sent by then is left. */
   readonly giveUpUs: number;
+  /** Aborted: nothing more is sent, and nothing more was due. */
+  readonly stop: AbortSignal;
   /** Resolves when the message is answered, which must come at last; never rejects. */
   readonly send: (dueUs: number, index: number) => Promise<void>;
 }
 
 /** Resolves when everything sent is answered. @returns how many were due and never sent */
-export async function runTimetable({ due, inFlightMax, giveUpUs, send }: Timetable): Promise<number> {
+export async function runTimetable({ due, inFlightMax, giveUpUs, stop, send }: Timetable): Promise<number> {
   let underWay = 0;
   let index = 0;
   let unsent = 0;
@@ -39,8 +44,11 @@ export async function runTimetable({ due, inFlightMax, giveUpUs, send }: Timetab
       answered = resolve;
     });
   for (const dueUs of due) {
-    if (nowUs() < dueUs) {
-      await untilUs(dueUs);
+    while (nowUs() < dueUs && !stop.aborted) {
+      await untilUs(Math.min(dueUs, nowUs() + stopLookUs));
+    }
+    if (stop.aborted) {
+      break;
     }
     while (underWay >= inFlightMax) {
       await anAnswer();

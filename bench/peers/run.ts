@@ -97,6 +97,7 @@ async function publish(target: Target, rate: number, forSeconds: number, firstSe
     due: dueTimes(startUs, startUs + forSeconds * 1e6, rate),
     inFlightMax: 100_000,
     giveUpUs: Number.POSITIVE_INFINITY,
+    stop: new AbortController().signal,
     send: async (dueUs) => {
       await target.publish(dueUs, firstSeq + messages++);
     },

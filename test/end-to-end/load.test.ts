@@ -82,6 +82,29 @@ test(
   timeoutMs,
 );
 
+test(
+  "Ctrl-C ends it before its time, with what was seen until then",
+  async () => {
+    const argv = [process.execPath, program, "--url", gateway.url, "--duration", "1h", "--subscribers", "5"];
+    const child = Bun.spawn(argv, { stdout: "pipe", stderr: "inherit" });
+    let printed = "";
+    let isTold = false;
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stdout) {
+      printed += decoder.decode(chunk);
+      // The first line of progress: it is at work.
+      if (!isTold && /^load /m.test(printed)) {
+        isTold = true;
+        child.kill("SIGINT");
+      }
+    }
+    expect(await child.exited).toBe(0);
+    expect(printed).toMatch(/^sent +[1-9]/m);
+    expect(printed).toContain("lost 0, doubled 0, out of order 0");
+  },
+  timeoutMs,
+);
+
 test("the rooms it made are closed", async () => {
   const rooms = createClient(RoomService, createNodeTransport({ baseUrl: gateway.url }));
   const { rooms: open } = await rooms.listRooms({ status: RoomStatus.OPEN });
