@@ -21,8 +21,9 @@ import { type RedisServer, startRedis } from "../../test/harness/redis.ts";
 import { waitFor } from "../../test/harness/wait-for.ts";
 import { AskedProcess } from "../measuring/asked-process.ts";
 import { freshRooms } from "../measuring/chat-messages.ts";
-import { CpuMeter, machineCpuMs } from "../measuring/cpu-time.ts";
+import { CpuMeter } from "../measuring/cpu-time.ts";
 import { HistoryTable } from "../measuring/history-table.ts";
+import { machineCpuMs } from "../measuring/process-stat.ts";
 import { thisMachine, writeResult } from "../measuring/result-file.ts";
 import { entriesWaiting } from "../measuring/shard-progress.ts";
 import type { StoredReport, WorkerCommand } from "../store/worker.ts";
@@ -95,7 +96,7 @@ async function step(processes: Processes, way: ArrivalsCommand["way"], task: Tas
     worker: worker.pid,
     self: process.pid,
   });
-  const machineBefore = machineCpuMs();
+  const machineBefore = machineCpuMs().busyMs;
   const startedMs = performance.now();
   const arriving = arrivals.ask({
     way,
@@ -121,7 +122,7 @@ async function step(processes: Processes, way: ArrivalsCommand["way"], task: Tas
   const endedMs = performance.now();
   const backlogMost = await backlog.stop();
   const spent = meter.spent();
-  const others = machineCpuMs() - machineBefore - Object.values(spent).reduce((sum, ms) => sum + ms, 0);
+  const others = machineCpuMs().busyMs - machineBefore - Object.values(spent).reduce((sum, ms) => sum + ms, 0);
   const stored = way === "buffered" ? await worker.ask({ do: "stop" }) : undefined;
   const busy = (ms: number) => ms / (endedMs - startedMs);
   const result = {

@@ -1,11 +1,10 @@
 /**
  * The gateway of the benchmark: everything between the room's log and the readers' sockets is the real thing; the log is
- * none. An entry comes into being for each byte that the publisher's socket sends, so that what is measured is delivering,
+ * none. An entry comes into being for each stamp that the publisher's socket sends, so that what is measured is delivering,
  * and not SendMessage, SQLite or the workers.
  *
- * `bun bench/fan-out/gateway.ts TEXT` prints its two ports as JSON: one for readers, one for the publisher.
+ * `bun bench/fan-out/gateway.ts` prints its two ports as JSON: one for readers, one for the publisher.
  */
-import net, { type AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import pino from "pino";
 import { MessageSchema } from "../../gen/chat/v1/message_pb.ts";
@@ -15,28 +14,24 @@ import { openEmbeddedStorage } from "../../storage/embedded.ts";
 import { EmbeddedHotWords } from "../../storage/hot-words/embedded-hot-words.ts";
 import { encodeMessage } from "../../storage/log/log-event.ts";
 import type { LogConsumer, RoomFollower, RoomLog } from "../../storage/log/room-log.ts";
+import { listenForPublisher } from "../wire/publisher-port.ts";
+import { benchAuthor, benchRoomId, benchText } from "./bench-message.ts";
 
-const roomId = "bench";
-const text = process.argv[2] ?? "";
+const roomId = benchRoomId;
 
 /** A log that holds nothing and has nothing for consumers: it only hands on. */
 class PassingLog implements RoomLog {
   #follower: RoomFollower | undefined;
   readonly #epoch = Date.now();
   #seq = 0;
-  /** What a sender's gateway would have encoded. */
-  readonly #event = encodeMessage(
-    create(MessageSchema, {
-      text,
-      author: { userId: "bench", name: "벤치마크" },
-      clientMessageId: crypto.randomUUID(),
-    }),
-  );
 
-  /** One entry, as if somebody had just said something. */
-  pass(): void {
+  /** One entry, as if somebody had just said something. @param stamp stands in its client_message_id (`due-stamp.ts`) */
+  pass(stamp: string): void {
     const position = { epoch: this.#epoch, seq: this.#seq++ };
-    this.#follower?.entry({ roomId, position, acceptedMs: Date.now(), event: this.#event });
+    // As long as a UUID.
+    const clientMessageId = `${stamp.slice(0, 16)}-${stamp.slice(16)}`.padEnd(36, "x");
+    const message = create(MessageSchema, { text: benchText, author: benchAuthor, clientMessageId });
+    this.#follower?.entry({ roomId, position, acceptedMs: Date.now(), event: encodeMessage(message) });
   }
 
   async follow(_roomId: string, follower: RoomFollower) {
@@ -77,14 +72,4 @@ const embedded = openEmbeddedStorage({ directory: ":memory:" });
 const storage = { ...embedded, log, hotWords: new EmbeddedHotWords() };
 const gateway = await startServer(settings, pino({ level: "warn" }, pino.destination(2)), storage);
 
-const publisherServer = net.createServer({ noDelay: true }, (socket) => {
-  socket.on("error", () => {});
-  socket.on("data", (data) => {
-    for (let count = data.length; count > 0; count--) {
-      log.pass();
-    }
-  });
-});
-await new Promise<void>((resolve) => publisherServer.listen(0, "127.0.0.1", resolve));
-const { port: publisherPort } = publisherServer.address() as AddressInfo;
-console.log(JSON.stringify({ readersPort: gateway.port, publisherPort }));
+await listenForPublisher(gateway.port, (stamp) => log.pass(stamp));

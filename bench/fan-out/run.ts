@@ -3,7 +3,7 @@
  * the floor: a process that writes one shared buffer of the same size to raw sockets, in the same run on the same machine.
  *
  * It measures CPU time (user and system, /proc/<pid>/stat) and not speed, so that the readers' own process does not
- * count. Ways and rounds alternate; medians are printed. A run in which one delivery is missing or doubled fails.
+ * count. Ways and rounds alternate; medians are printed. A run in which one delivery is missing, doubled or out of order fails.
  *
  *     bun run bench:fan-out                                     500 readers, 100 messages/s, 5 rounds of 6 s
  *     bun run bench:fan-out --readers 200 --rate 50 --rounds 3 --seconds 4
@@ -13,22 +13,21 @@
  * without a reader.
  */
 
-import net from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { ChatService, SubscribeRequestSchema, SubscribeResponseSchema } from "../../gen/chat/v1/chat_pb.ts";
+import { ChatService } from "../../gen/chat/v1/chat_pb.ts";
 import { RoomService } from "../../gen/chat/v1/room_pb.ts";
 import { startGateway } from "../../test/harness/gateway.ts";
-import { waitFor } from "../../test/harness/wait-for.ts";
-import { AskedProcess } from "../measuring/asked-process.ts";
-import { cpuMs } from "../measuring/cpu-time.ts";
+import { nowUs } from "../load/shared-clock.ts";
+import { cpuMs } from "../measuring/process-stat.ts";
 import { median } from "../measuring/quantile.ts";
 import { thisMachine, writeResult } from "../measuring/result-file.ts";
-import type { Counts, LoadCommand, Way } from "./load.ts";
+import { startPublisher, type Target } from "../wire/publisher.ts";
+import type { Wire } from "../wire/readers-child.ts";
+import { ReadersProcess } from "../wire/readers-process.ts";
+import { benchAuthor, benchRoomId, benchText, eventBytes, subscribePath, subscribeRequest } from "./bench-message.ts";
 
 const { values: flags } = parseArgs({
   args: process.argv.slice(2),
@@ -44,18 +43,13 @@ const readersCount = Number(flags.readers);
 const ratePerSecond = Number(flags.rate);
 const rounds = Number(flags.rounds);
 const messagesPerRound = Number(flags.seconds) * ratePerSecond;
+/** How readers are connected. */
+type Way = "floor" | "http1-connect" | "http1-grpc-web" | "http2-1" | "http2-50";
+
 /** "send": messages and no reader. */
 const ways = flags.ways.split(",") as (Way | "send")[];
 /** Before the measured part of a round, so that code is compiled and windows are open. */
 const warmUpMessages = 2 * ratePerSecond;
-/** For the last deliveries of a round to arrive. */
-const arrivalTimeoutMs = 20_000;
-
-const roomId = "bench";
-const author = { userId: "bench", name: "벤치마크" };
-/** As long as a long chat line, and longer than every event that is not a message. */
-const text =
-  "오늘 방송 진짜 재밌다 ㅋㅋㅋㅋ 페이커 미쳤다 hello from the bench, how is everybody doing tonight? ".repeat(2);
 
 /** One measured round of one way. */
 interface Sample {
@@ -65,109 +59,64 @@ interface Sample {
   cpuMs: number;
 }
 
-/** What a round needs from the server under test. */
-interface Target {
-  readonly pid: number;
-  readonly readersPort: number;
-  publish(): Promise<unknown>;
-  stop(): Promise<void>;
-}
-
-/** A program that prints its two ports, one for readers and one whose every byte is a message. */
-async function startPublisher(program: string, argument: string): Promise<Target> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, program), argument], {
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  const { value } = await child.stdout.getReader().read();
-  const ports: { readersPort: number; publisherPort: number } = JSON.parse(new TextDecoder().decode(value));
-  const publisher = net.connect({ host: "127.0.0.1", port: ports.publisherPort, noDelay: true });
-  return {
-    pid: child.pid,
-    readersPort: ports.readersPort,
-    publish: async () => publisher.write("."),
-    stop: async () => {
-      publisher.destroy();
-      child.kill();
-      await child.exited;
-    },
-  };
-}
-
 /** A whole gateway, for what a message costs on its way in. */
 async function startWholeGateway(): Promise<Target> {
   const gateway = await startGateway();
   const transport = createGrpcTransport({ baseUrl: gateway.url });
-  await createClient(RoomService, transport).createRoom({ roomId, title: "bench" });
+  await createClient(RoomService, transport).createRoom({ roomId: benchRoomId, title: "bench" });
   const chat = createClient(ChatService, transport);
   return {
     pid: gateway.pid,
     readersPort: gateway.port,
-    publish: () => chat.sendMessage({ roomId, author, text }),
+    publish: () => chat.sendMessage({ roomId: benchRoomId, author: benchAuthor, text: benchText }),
     stop: async () => {
       await gateway.stop();
     },
   };
 }
 
-/** The envelope of the event that readers get, as long as it will really be. */
-function messageEnvelopeBytes(): number {
-  const position = `${Date.now()}-10000`;
-  const value = { position, author, text, sentAt: timestampFromMs(Date.now()), clientMessageId: crypto.randomUUID() };
-  const response = create(SubscribeResponseSchema, { event: { roomId, position, kind: { case: "message", value } } });
-  return 5 + toBinary(SubscribeResponseSchema, response).length;
-}
-
-function subscribeEnvelope(): string {
-  const message = toBinary(SubscribeRequestSchema, create(SubscribeRequestSchema, { roomId }));
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.length, 1);
-  return Buffer.concat([prefix, message]).toString("base64");
+function wireOf(way: Way, messageBytes: number): Wire {
+  const call = { path: subscribePath, request: subscribeRequest() };
+  switch (way) {
+    case "floor":
+      return { kind: "raw", messageBytes };
+    case "http1-connect":
+      return { kind: "connect", ...call };
+    case "http1-grpc-web":
+      return { kind: "grpc-web", ...call };
+    case "http2-1":
+      return { kind: "grpc", streamsPerConnection: 1, ...call };
+    case "http2-50":
+      return { kind: "grpc", streamsPerConnection: 50, ...call };
+  }
 }
 
 /** Publishes at an even rate: a message that is late is not followed by a burst, as that would be one write for many. */
-async function publishEvenly(target: Target, messages: number): Promise<void> {
+async function publishEvenly(target: Target, messages: number, firstSeq: number): Promise<void> {
   const intervalMs = 1000 / ratePerSecond;
   let next = performance.now();
   for (let sent = 0; sent < messages; sent++) {
     await Bun.sleep(Math.max(0, next - performance.now()));
     next = Math.max(next + intervalMs, performance.now() + intervalMs / 2);
-    await target.publish();
+    await target.publish(nowUs(), firstSeq + sent);
   }
 }
 
-async function measure(
-  load: AskedProcess<LoadCommand, Counts>,
-  target: Target,
-  way: Way | "send",
-  messageBytes: number,
-): Promise<Sample> {
+async function measure(load: ReadersProcess, target: Target, way: Way | "send", messageBytes: number): Promise<Sample> {
   const readers = way === "send" ? 0 : readersCount;
   if (way !== "send") {
-    const request = subscribeEnvelope();
-    // The text alone is below every message's length and above every other event's.
-    const countedBytes = way === "floor" ? messageBytes : Buffer.byteLength(text);
-    const port = target.readersPort;
-    await load.ask({ do: "open", way, port, readers, request, messageBytes: countedBytes });
+    const { readersPort: port } = target;
+    await load.ask({ do: "open", wire: wireOf(way, messageBytes), port, readers, isChat: way !== "floor" });
   }
   const arrived = async (messages: number) => {
-    if (readers === 0) {
-      return;
-    }
-    await waitFor(
-      `${readers} readers have ${messages} messages each`,
-      async () => (await load.ask({ do: "count" })).fewest >= messages,
-      arrivalTimeoutMs,
-    );
-    const { fewest, most, total } = await load.ask({ do: "count" });
-    if (most !== messages || total !== messages * readers) {
-      throw new Error(`${way}: expected ${messages} messages at each reader, found ${fewest} to ${most}`);
+    if (readers > 0) {
+      await load.arrived(readers, messages);
     }
   };
-  await publishEvenly(target, warmUpMessages);
+  await publishEvenly(target, warmUpMessages, 0);
   await arrived(warmUpMessages);
   const before = cpuMs(target.pid);
-  await publishEvenly(target, messagesPerRound);
+  await publishEvenly(target, messagesPerRound, warmUpMessages);
   await arrived(warmUpMessages + messagesPerRound);
   const spent = cpuMs(target.pid) - before;
   await load.ask({ do: "close" });
@@ -202,11 +151,11 @@ function summarise(samples: readonly Sample[]): { sendUs: number; results: Resul
 }
 
 const machine = thisMachine();
-const messageBytes = messageEnvelopeBytes();
+const messageBytes = 5 + eventBytes();
 const samples: Sample[] = [];
-const load = new AskedProcess<LoadCommand, Counts>(join(import.meta.dir, "load.ts"));
-const floor = await startPublisher("floor.ts", String(messageBytes));
-const gateway = await startPublisher("gateway.ts", text);
+const load = new ReadersProcess();
+const floor = await startPublisher([process.execPath, join(import.meta.dir, "floor.ts"), String(messageBytes)]);
+const gateway = await startPublisher([process.execPath, join(import.meta.dir, "gateway.ts")]);
 const wholeGateway = await startWholeGateway();
 const targetOf = (way: Way | "send") => (way === "floor" ? floor : way === "send" ? wholeGateway : gateway);
 try {
@@ -220,7 +169,8 @@ try {
     }
   }
 } finally {
-  await Promise.all([load.stop(), floor.stop(), gateway.stop(), wholeGateway.stop()]);
+  load.stop();
+  await Promise.all([floor.stop(), gateway.stop(), wholeGateway.stop()]);
 }
 
 const { sendUs, results } = summarise(samples);

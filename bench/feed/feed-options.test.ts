@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { FeedUsageError, parseFeedOptions, usage } from "./feed-options.ts";
+import { UsageError } from "../option-values.ts";
+import { parseFeedOptions, usage } from "./feed-options.ts";
 
 describe("parseFeedOptions", () => {
   test("no arguments play the sample into the lobby", () => {
@@ -59,7 +60,7 @@ describe("parseFeedOptions", () => {
     [["--speed", "5"], "--speed"],
     [["lobby"], "lobby"],
   ])("%p is refused and says why", (args, message) => {
-    expect(() => parseFeedOptions(args)).toThrow(FeedUsageError);
+    expect(() => parseFeedOptions(args)).toThrow(UsageError);
     expect(() => parseFeedOptions(args)).toThrow(message);
   });
 

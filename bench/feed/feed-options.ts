@@ -1,7 +1,7 @@
 /** The command line of the feeder: what it may say, and what is made of it. Owns nothing. */
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import type { NodeProtocol } from "../../client/node-transports.ts";
+import { choiceOption, durationOption, numberOption, optionValues, roomOption, urlOption } from "../option-values.ts";
 
 export interface FeedOptions {
   url: string;
@@ -21,11 +21,6 @@ export interface FeedOptions {
   protocol: NodeProtocol;
   /** Messages under way at most. */
   inFlight: number;
-}
-
-/** The command line is wrong: the message says how. */
-export class FeedUsageError extends Error {
-  override readonly name = "FeedUsageError";
 }
 
 const sampleFile = fileURLToPath(new URL("sample-chat.txt", import.meta.url));
@@ -54,92 +49,37 @@ so. The exit code is 0 if every message sent was accepted, 1 if not, 2 for a wro
 
 /**
  * @returns "help" where that was asked for
- * @throws {FeedUsageError}
+ * @throws {UsageError}
  */
 export function parseFeedOptions(args: readonly string[]): FeedOptions | "help" {
-  const values = parseValues(args);
+  const values = optionValues(args, {
+    url: { type: "string", default: "http://127.0.0.1:8080" },
+    room: { type: "string", default: "lobby" },
+    file: { type: "string" },
+    rate: { type: "string" },
+    users: { type: "string" },
+    count: { type: "string" },
+    duration: { type: "string" },
+    loop: { type: "boolean" },
+    seed: { type: "string" },
+    protocol: { type: "string", default: "connect" },
+    "in-flight": { type: "string" },
+    help: { type: "boolean", short: "h" },
+  });
   if (values.help) {
     return "help";
   }
-  const url = values.url ?? "http://127.0.0.1:8080";
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw new FeedUsageError(`--url is ${url}, it must begin with http:// or https://`);
-  }
-  const protocol = values.protocol ?? "connect";
-  if (protocol !== "connect" && protocol !== "grpc" && protocol !== "grpc-web") {
-    throw new FeedUsageError(`--protocol is ${protocol}, it must be connect, grpc or grpc-web`);
-  }
-  const room = values.room ?? "lobby";
-  if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(room)) {
-    throw new FeedUsageError(`--room is ${room}, it must be 1 to 64 of a-z 0-9 _ -, beginning with a letter or digit`);
-  }
   return {
-    url: url.replace(/\/+$/, ""),
-    room,
+    url: urlOption("url", values.url),
+    room: roomOption("room", values.room),
     file: values.file ?? sampleFile,
-    rate: number("rate", values.rate, { default: 5, min: 0.01, max: 100_000 }),
-    users: number("users", values.users, { default: 50, min: 1, max: 100_000, whole: true }),
-    count: number("count", values.count, { default: Number.POSITIVE_INFINITY, min: 1, max: 1e12, whole: true }),
-    durationMs: duration(values.duration),
+    rate: numberOption("rate", values.rate, { default: 5, min: 0.01, max: 100_000 }),
+    users: numberOption("users", values.users, { default: 50, min: 1, max: 100_000, whole: true }),
+    count: numberOption("count", values.count, { default: Number.POSITIVE_INFINITY, min: 1, max: 1e12, whole: true }),
+    durationMs: durationOption("duration", values.duration, Number.POSITIVE_INFINITY),
     loop: values.loop ?? false,
-    seed: number("seed", values.seed, { default: 1, min: 0, max: 2 ** 31, whole: true }),
-    protocol,
-    inFlight: number("in-flight", values["in-flight"], { default: 64, min: 1, max: 10_000, whole: true }),
+    seed: numberOption("seed", values.seed, { default: 1, min: 0, max: 2 ** 31, whole: true }),
+    protocol: choiceOption<NodeProtocol>("protocol", values.protocol, ["connect", "grpc", "grpc-web"]),
+    inFlight: numberOption("in-flight", values["in-flight"], { default: 64, min: 1, max: 10_000, whole: true }),
   };
-}
-
-function parseValues(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        url: { type: "string" },
-        room: { type: "string" },
-        file: { type: "string" },
-        rate: { type: "string" },
-        users: { type: "string" },
-        count: { type: "string" },
-        duration: { type: "string" },
-        loop: { type: "boolean" },
-        seed: { type: "string" },
-        protocol: { type: "string" },
-        "in-flight": { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    }).values;
-  } catch (error) {
-    throw new FeedUsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-}
-
-interface NumberRule {
-  default: number;
-  min: number;
-  max: number;
-  whole?: boolean;
-}
-
-function number(name: string, text: string | undefined, rule: NumberRule): number {
-  if (text === undefined) {
-    return rule.default;
-  }
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  // NaN is not in the range.
-  if (!(value >= rule.min && value <= rule.max) || (rule.whole && !Number.isInteger(value))) {
-    const kind = rule.whole ? "a whole number" : "a number";
-    throw new FeedUsageError(`--${name} is ${text}, it must be ${kind} from ${rule.min} to ${rule.max}`);
-  }
-  return value;
-}
-
-function duration(text: string | undefined): number {
-  if (text === undefined) {
-    return Number.POSITIVE_INFINITY;
-  }
-  const [, amount, unit = "s"] = /^(\d+(?:\.\d+)?)([smh])?$/.exec(text) ?? [];
-  const durationMs = Number(amount) * { s: 1_000, m: 60_000, h: 3_600_000 }[unit as "s" | "m" | "h"];
-  if (!(durationMs > 0)) {
-    throw new FeedUsageError(`--duration is ${text}, it must be a time as 90, 90s, 5m or 1h`);
-  }
-  return durationMs;
 }

@@ -5,17 +5,18 @@
  * demonstrations and for tests that want a lifelike chat; how fast the gateway can go is measured elsewhere.
  */
 import { readFile, stat } from "node:fs/promises";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
 import { ChatClient, refusalOf, systemClock } from "../../client/index.ts";
 import { createNodeTransport } from "../../client/node-transports.ts";
-import { RoomStatus } from "../../gen/chat/v1/room_pb.ts";
 import { seededRandom } from "../../lib/seeded-random.ts";
+import { UsageError } from "../option-values.ts";
+import { ProgressLine } from "../progress-line.ts";
+import { provideRoom } from "../provide-room.ts";
 import { type ChatLines, parseChatLines } from "./chat-lines.ts";
-import { type FeedOptions, FeedUsageError, parseFeedOptions, usage } from "./feed-options.ts";
+import { type FeedOptions, parseFeedOptions, usage } from "./feed-options.ts";
 import { FeedReport } from "./feed-report.ts";
 import { Feeder } from "./feeder.ts";
 import { makePeople } from "./people.ts";
-import { ProgressLine } from "./progress-line.ts";
 import { countRefusedSends } from "./refusal-reason.ts";
 
 /** The lines are held in memory. */
@@ -29,7 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     options = parseFeedOptions(args);
   } catch (error) {
-    if (!(error instanceof FeedUsageError)) {
+    if (!(error instanceof UsageError)) {
       throw error;
     }
     console.error(`${error.message}\n\n${usage}`);
@@ -60,7 +61,7 @@ async function feed(options: FeedOptions): Promise<number> {
       interceptors: [countRefusedSends((reason) => report.countRefusal(reason))],
     }),
   });
-  await provideRoom(chat, options);
+  await provideRoom(chat.rooms, options.url, options.room);
   console.log(
     `${lines.length} lines → room ${options.room} at ${options.url} over ${options.protocol}: ` +
       `${options.rate} messages a second from ${options.users} people. Ctrl-C ends it.`,
@@ -112,31 +113,4 @@ async function readLines(file: string): Promise<ChatLines> {
     );
   }
   return parsed;
-}
-
-/** @throws {Error} the gateway is out of reach, or the room is closed */
-async function provideRoom(chat: ChatClient, { room: roomId, url }: FeedOptions): Promise<void> {
-  const callOptions = { timeoutMs: 10_000 };
-  try {
-    const { room } = await chat.rooms.getRoom({ roomId }, callOptions);
-    if (room?.status === RoomStatus.CLOSED) {
-      throw new Error(`room ${roomId} is closed; choose another with --room`);
-    }
-  } catch (thrown) {
-    if (!(thrown instanceof ConnectError)) {
-      throw thrown;
-    }
-    const { code, reason, message } = refusalOf(thrown);
-    if (code !== Code.NotFound || reason !== "ROOM_NOT_FOUND") {
-      throw new Error(`no chat gateway at ${url}: ${message}`, { cause: thrown });
-    }
-    try {
-      await chat.rooms.createRoom({ roomId, title: roomId }, callOptions);
-    } catch (error) {
-      // Somebody else was faster.
-      if (ConnectError.from(error).code !== Code.AlreadyExists) {
-        throw error;
-      }
-    }
-  }
 }

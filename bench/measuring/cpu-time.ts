@@ -1,27 +1,6 @@
-/** CPU time of a process, all its threads: what a benchmark charges to it, whoever else is on the machine. Linux only. */
-import { readFileSync } from "node:fs";
+/** CPU time of processes, all their threads: what a benchmark charges to them, whoever else is on the machine. */
 import { waitFor } from "../../test/harness/wait-for.ts";
-
-/** Clock ticks per second in /proc: fixed at 100 for programs on every Linux. */
-const ticksPerSecond = 100;
-
-/** User and system time so far, ms, in steps of 10 (proc(5): fields 14 and 15, counted after the name in brackets). */
-export function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
-}
-
-/** CPU time that was spent on the whole machine so far, by whomever, ms (proc(5), /proc/stat: all but idle and waiting for disks). */
-export function machineCpuMs(): number {
-  const [first = ""] = readFileSync("/proc/stat", "latin1").split("\n");
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = first
-    .trim()
-    .split(/\s+/)
-    .slice(1)
-    .map(Number);
-  return ((user + nice + system + irq + softirq + steal) * 1_000) / ticksPerSecond;
-}
+import { cpuMs, ticksPerSecond } from "./process-stat.ts";
 
 /** What each of several processes has spent since. */
 export class CpuMeter<Name extends string> {

@@ -1,9 +1,10 @@
 /**
  * The parts of the pages that the code knows better than a writer: docs/settings.md from the tables of settings, and the
- * figures in the READMEs from the last run of the benchmark. `bun run generate` writes them; a test fails where they are stale.
+ * figures in the READMEs from the last run of the benchmarks. `bun run generate` writes them; a test fails where they are stale.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cheaperThanOurs, type PeersReport, type PeersTexts, peersTable } from "../../bench/peers/peers-report.ts";
 import { SettingsTable } from "../../lib/settings.ts";
 import { gatewaySettings } from "../../server/settings.ts";
 import { storageSettings } from "../../storage/settings.ts";
@@ -103,6 +104,20 @@ interface FiguresTexts {
   /** Each way of bench/fan-out in words. */
   ways: Readonly<Record<string, string>>;
   under(report: FanOutReport): string;
+  /** The table of the comparison with other servers. */
+  peers: PeersTexts & { under(conditions: PeersConditions): string };
+}
+
+/** What is said under the comparison's table. */
+interface PeersConditions {
+  rounds: number;
+  messageBytes: number;
+  cores: number;
+  bun: string;
+  /** Days of the first and the last scenario, or the one. */
+  days: string;
+  /** Who is cheaper than the gateway, by load, as the table calls them. */
+  cheaper: readonly { readers: number; rate: number; peers: readonly string[] }[];
 }
 
 const english: FiguresTexts = {
@@ -118,7 +133,42 @@ const english: FiguresTexts = {
     `${readers} readers, ${ratePerSecond} messages a second of ${messageBytes} bytes, each written by itself; medians of ${rounds} rounds on ${cores} cores with
 Bun ${bun}, ${measuredAt.slice(0, 10)}. From the room's log to the sockets; what a message costs on its way in, from SendMessage over gRPC until
 it is stored and its words are counted, is apart: ${Math.round(sendUs)} µs at this rate.`,
+  peers: {
+    peer: "Server",
+    load: (readers, rate) => `${thousands(readers)} readers, ${thousands(rate)}/s`,
+    idle: (readers) => `kB a reader, ${thousands(readers)} idle`,
+    peers: {
+      floor: "the floor: a bare TCP socket, one shared buffer",
+      "gateway-connect": "**this gateway**, Connect over HTTP/1.1",
+      "gateway-grpc": "**this gateway**, gRPC",
+      "gateway-grpc-50": "**this gateway**, gRPC, 50 streams a connection",
+      "bun-websocket": "Bun's WebSocket, `publish`",
+      "grpc-go": "grpc-go",
+      "grpc-go-50": "grpc-go, 50 streams a connection",
+      "connect-go": "connect-go, HTTP/1.1",
+      centrifugo: "Centrifugo, WebSocket, JSON",
+      ws: "`ws` on Node",
+      "socket-io": "Socket.IO on Node, WebSocket",
+    },
+    under: ({ rounds, messageBytes, cores, bun, days, cheaper }) =>
+      `Each cell: µs of the server's CPU per delivery · p50 / p99 / p99.9 of the latency in ms, from when a message was due. Messages of ${messageBytes} bytes, one
+room, every delivery checked; medians of ${rounds} rounds, server, readers and publisher on the same ${cores} cores, Bun ${bun}, ${days}. Latencies in seconds mean that the
+server could not keep the rate here. None of them has a log or a database: the gateway is measured from the room's log on. Cheaper per
+delivery than the gateway with one reader a connection: ${list(
+        cheaper.map(
+          ({ readers, rate, peers }) => `${peers.join(", ") || "none"} (${thousands(readers)}, ${thousands(rate)}/s)`,
+        ),
+      )}.`,
+  },
 };
+
+function thousands(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+function list(parts: readonly string[]): string {
+  return parts.join("; ");
+}
 
 const korean: FiguresTexts = {
   columns: ["접속 방식", "전달 1건당 CPU (µs)", "기준선 대비 (배)"],
@@ -132,6 +182,34 @@ const korean: FiguresTexts = {
   under: ({ readers, ratePerSecond, messageBytes, rounds, cores, bun, measuredAt, sendUs }) =>
     `구독자 ${readers}명, 초당 ${ratePerSecond}건, 메시지 ${messageBytes}바이트를 한 건씩 따로 썼을 때의 값입니다. ${cores}코어, Bun ${bun}에서 ${rounds}번 잰 중앙값(${measuredAt.slice(0, 10)})입니다.
 채팅방 로그에서 소켓까지의 비용입니다. 메시지가 들어올 때의 비용(gRPC SendMessage부터 저장과 단어 집계까지)은 별도이며, 이 속도에서 건당 ${Math.round(sendUs)} µs입니다.`,
+  peers: {
+    peer: "서버",
+    load: (readers, rate) => `구독자 ${thousands(readers)}명, 초당 ${thousands(rate)}건`,
+    idle: (readers) => `쉬는 구독자 ${thousands(readers)}명일 때 1명당 kB`,
+    peers: {
+      floor: "기준선: TCP 소켓에 같은 버퍼를 그대로 쓰기",
+      "gateway-connect": "**이 게이트웨이**, Connect, HTTP/1.1",
+      "gateway-grpc": "**이 게이트웨이**, gRPC",
+      "gateway-grpc-50": "**이 게이트웨이**, gRPC, 연결마다 스트림 50개",
+      "bun-websocket": "Bun WebSocket, `publish`",
+      "grpc-go": "grpc-go",
+      "grpc-go-50": "grpc-go, 연결마다 스트림 50개",
+      "connect-go": "connect-go, HTTP/1.1",
+      centrifugo: "Centrifugo, WebSocket, JSON",
+      ws: "Node의 `ws`",
+      "socket-io": "Node의 Socket.IO, WebSocket",
+    },
+    under: ({ rounds, messageBytes, cores, bun, days, cheaper }) =>
+      `각 칸은 전달 1건당 서버 CPU(µs) · 지연 시간의 p50 / p99 / p99.9(ms)입니다. 지연 시간은 보내기로 한 시각부터 잽니다. 메시지는 ${messageBytes}바이트, 방은 하나이고 모든 전달을
+확인했습니다. ${rounds}번 잰 중앙값이며 서버, 구독자, 발행자가 같은 ${cores}코어를 나눠 썼습니다(Bun ${bun}, ${days}). 지연 시간이 초 단위라면 그 서버가 이 속도를 따라가지 못했다는
+뜻입니다. 어느 쪽에도 로그나 데이터베이스가 없으며, 게이트웨이는 채팅방 로그 다음부터 쟀습니다. 연결마다 구독자가 한 명일 때 게이트웨이보다
+적게 든 서버: ${list(
+        cheaper.map(
+          ({ readers, rate, peers }) =>
+            `${peers.join(", ") || "없음"} (${thousands(readers)}명, 초당 ${thousands(rate)}건)`,
+        ),
+      )}.`,
+  },
 };
 
 /** The pages that show figures, from the root of the repository. */
@@ -140,24 +218,55 @@ export const pagesWithFigures: Readonly<Record<string, FiguresTexts>> = {
   "README.ko.md": korean,
 };
 
-const reportPath = join(root, "bench/results/fan-out.json");
+const resultsDir = join(root, "bench/results");
 const figuresForm = /<!-- figures -->\n[\s\S]*?<!-- \/figures -->/;
+const peersForm = /<!-- peers -->\n[\s\S]*?<!-- \/peers -->/;
 
-/** The page with the figures of the last run of the benchmark; as it is, where that left out a way. */
-export function withFigures(page: string, { columns, ways, under }: FiguresTexts): string {
-  if (!existsSync(reportPath)) {
-    return page;
-  }
-  const report = JSON.parse(readFileSync(reportPath, "utf8")) as FanOutReport;
-  const measured = report.results.map(({ way }) => way);
-  if (Object.keys(ways).some((way) => !measured.includes(way))) {
-    return page;
+/** The page with the figures of the last runs of the benchmarks; as it is, where one left out a way or was never run. */
+export function withFigures(page: string, texts: FiguresTexts): string {
+  const fanOut = fanOutPart(texts);
+  const peers = peersPart(texts.peers);
+  const withFanOut = fanOut ? page.replace(figuresForm, () => `<!-- figures -->\n${fanOut}\n<!-- /figures -->`) : page;
+  return peers ? withFanOut.replace(peersForm, () => `<!-- peers -->\n${peers}\n<!-- /peers -->`) : withFanOut;
+}
+
+function fanOutPart({ columns, ways, under }: FiguresTexts): string | undefined {
+  const report = resultOf<FanOutReport>("fan-out.json");
+  const measured = report?.results.map(({ way }) => way) ?? [];
+  if (!report || Object.keys(ways).some((way) => !measured.includes(way))) {
+    return undefined;
   }
   const rows = report.results.map(({ way, deliveryUs, timesFloor }) =>
     row([ways[way] ?? way, deliveryUs.toFixed(1), way === "floor" ? "1" : timesFloor.toFixed(2)]),
   );
-  const table = [row(columns), row(["---", "---:", "---:"]), ...rows].join("\n");
-  return page.replace(figuresForm, () => `<!-- figures -->\n${table}\n\n${under(report)}\n<!-- /figures -->`);
+  return `${[row(columns), row(["---", "---:", "---:"]), ...rows].join("\n")}\n\n${under(report)}`;
+}
+
+function peersPart(texts: FiguresTexts["peers"]): string | undefined {
+  const report = resultOf<PeersReport>("peers.json");
+  const measured = Object.values(report?.scenarios ?? {});
+  const [first] = measured;
+  if (!report || !first) {
+    return undefined;
+  }
+  const days = [...new Set(measured.map(({ measuredAt }) => measuredAt.slice(0, 10)))].sort();
+  const conditions = {
+    rounds: Math.min(...measured.map(({ rounds }) => rounds)),
+    messageBytes: first.messageBytes,
+    cores: first.cores,
+    bun: first.bun,
+    days: days.length > 1 ? `${days[0]} – ${days.at(-1)}` : (days[0] ?? ""),
+    cheaper: cheaperThanOurs(report).map((each) => ({
+      ...each,
+      peers: each.peers.map((name) => texts.peers[name] ?? name),
+    })),
+  };
+  return `${peersTable(report, texts)}\n\n${texts.under(conditions)}`;
+}
+
+function resultOf<T>(file: string): T | undefined {
+  const path = join(resultsDir, file);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : undefined;
 }
 
 if (import.meta.main) {

@@ -13,10 +13,11 @@ test("docs/settings.md says what the table of settings says; `bun run generate` 
   expect(readFileSync(settingsPagePath, "utf8")).toBe(settingsPage());
 });
 
-test("every figure is from the last run of the benchmark; `bun run generate` writes them anew", () => {
+test("every figure is from the last run of the benchmarks; `bun run generate` writes them anew", () => {
   for (const [path, texts] of Object.entries(pagesWithFigures)) {
     const page = readFileSync(join(root, path), "utf8");
     expect(page).toContain("<!-- figures -->\n");
+    expect(page).toContain("<!-- peers -->\n");
     expect(withFigures(page, texts)).toBe(page);
   }
 });

@@ -29,6 +29,7 @@ const expectedOutput: Readonly<Record<string, readonly (readonly string[])[]>> =
   ],
   "### Python": [[], ["파이썬 hello from Python"]],
   "### TypeScript": [["client hello from TypeScript"]],
+  "## Put it under load": [["lost 0, doubled 0, out of order 0"]],
 };
 
 /** Commands that are run on their own below, that take fixed ports or Docker, or that would run this very test. */
@@ -36,6 +37,7 @@ const notHere = [
   "bun start\n",
   "bun run test\n",
   "bun run bench:fan-out\n",
+  "bun run bench:peers\n",
   "bun run stack\n",
   "docker compose up --build --wait\n",
 ];
@@ -106,7 +108,7 @@ class Command {
 function adapted(code: string): string {
   return code
     .replaceAll("127.0.0.1:8080", `127.0.0.1:${gateway.port}`)
-    .replaceAll(/^bun run (chat|feed) /gm, `bun run $1 --url ${gateway.url} `);
+    .replaceAll(/^bun run (chat|feed|load) /gm, `bun run $1 --url ${gateway.url} `);
 }
 
 /** Waits until everything expected was printed, in whatever order, or the command has ended. */

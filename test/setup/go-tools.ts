@@ -47,7 +47,8 @@ export async function provideConformanceDescriptors(buf: readonly string[]): Pro
   return `the conformance suite's descriptors ${built ? "made" : "are there"}`;
 }
 
-function goPath(): string {
+/** @throws {Error} where there is no Go */
+export function goPath(): string {
   const path = Bun.which("go");
   if (!path) {
     throw new Error("Go is missing: install Go 1.24 or later (https://go.dev/doc/install) and put `go` on the PATH");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { FakeClock } from "../../client/fake-clock.ts";
+import { FakeClock } from "../client/fake-clock.ts";
 import { ProgressLine } from "./progress-line.ts";
 
 function show(terminal: { isTTY?: boolean; columns?: number }, ms: number): string {

@@ -2,7 +2,7 @@
  * Shows one line that changes: rewritten in place on a terminal, a new line every few seconds elsewhere (a log file, CI).
  * Owns the timer and what stands on the terminal's last line.
  */
-import type { Clock } from "../../client/index.ts";
+import type { Clock } from "../client/index.ts";
 
 /** The part of process.stdout that is used. */
 export interface ProgressOutput {
