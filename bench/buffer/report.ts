@@ -25,6 +25,8 @@ export interface Step extends Task, ArrivalsReport {
   catchUpSeconds: number;
   /** Cores used, on average until everything is stored; others: what has nothing to do with the experiment. */
   busy: { cassandra: number; arrivals: number; redis: number; worker: number; others: number };
+  /** CPU of all processes of the experiment together, for each row that is stored, µs; null: none is. */
+  cpuUs: number | null;
 }
 
 export interface BufferReport extends Machine {

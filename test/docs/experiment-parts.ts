@@ -105,7 +105,13 @@ function ratesTable(steps: readonly Step[]): string {
       "late p99, ms",
       "cores: Cassandra + arrivals + Redis and worker + other work on the machine",
     ],
-    steps.map((step) => [whole(step.ratePerSecond), ...stepCells(step), whole(step.lateP99Ms), cores(step)]),
+    steps.map((step) => [
+      whole(step.ratePerSecond),
+      ...stepCells(step),
+      step.cpuUs === null ? "–" : whole(step.cpuUs),
+      whole(step.lateP99Ms),
+      cores(step),
+    ]),
   );
 }
 
