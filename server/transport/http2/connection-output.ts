@@ -5,10 +5,12 @@
  * What the hub delivers (`send`) goes out at once, behind what is queued; between `cork` and `uncork` it is gathered, so
  * that one delivery to many streams of a connection is one write.
  *
- * State: the frames queued in this turn, and whether the socket holds more than the kernel takes.
+ * State: the frames queued in this turn, the connection's window, and whether the socket holds more than the kernel takes.
  */
 import type { Socket } from "node:net";
 import { type NativeSocket, nativeSocket } from "../native-socket.ts";
+import type { SharedConnection } from "../response-sink.ts";
+import { windowDefault } from "./frames.ts";
 
 /** One for all connections of a listener: it holds bytes within a synchronous stretch only. */
 export class GatherBuffer {
@@ -18,19 +20,24 @@ export class GatherBuffer {
 /** Beyond it DATA waits for the next turn: what the kernel does not take of one turn is kept in this process. */
 const queuedBytesMax = 64 * 1024;
 
-export class ConnectionOutput {
-  readonly #socket: Socket;
+export class ConnectionOutput implements SharedConnection {
+  // What every delivery touches stands first: with thousands of connections each further cache line is a miss.
   readonly #native: NativeSocket | undefined;
-  readonly #gather: GatherBuffer;
-  readonly #onDrain: () => void;
-  readonly #queue: Uint8Array[] = [];
-  #queuedBytes = 0;
-  #isFlushScheduled = false;
-  #isCorked = false;
-  /** Bytes in the gather buffer, while corked. */
-  #gathered = 0;
+  /** What the peer takes on all streams together (RFC 9113, 6.9); the streams that send count it down. */
+  sendWindow = windowDefault;
+  /** Counted for what the peer may send in answer. */
+  dataFramesSent = 0;
   /** Bytes that the socket holds because the kernel does not take them. */
   #waitingBytes = 0;
+  #queuedBytes = 0;
+  #isCorked = false;
+  #isFlushScheduled = false;
+  /** Bytes in the gather buffer, while corked. */
+  #gathered = 0;
+  readonly #queue: Uint8Array[] = [];
+  readonly #socket: Socket;
+  readonly #gather: GatherBuffer;
+  readonly #onDrain: () => void;
 
   /** @param onDrain called when it has been full and is not any more */
   constructor(socket: Socket, gather: GatherBuffer, onDrain: () => void) {
@@ -64,7 +71,7 @@ export class ConnectionOutput {
   send(bytes: Uint8Array): void {
     if (this.#isCorked) {
       this.#gatherBytes(bytes);
-    } else if (this.#queue.length > 0) {
+    } else if (this.#queuedBytes > 0) {
       this.queue(Buffer.from(bytes));
     } else {
       this.#write(bytes);

@@ -12,6 +12,12 @@ export const frameHeadBytes = 9;
 /** The longest payload that we take, and that a peer takes who has not said more (RFC 9113, 4.2). */
 export const framePayloadBytesMax = 16_384;
 
+/** The window that a connection and every stream begin with, both ways (RFC 9113, 6.9.2). */
+export const windowDefault = 65_535;
+
+/** RFC 9113, 6.9.1. */
+export const windowMax: number = 2 ** 31 - 1;
+
 export const FrameType = {
   DATA: 0x0,
   HEADERS: 0x1,

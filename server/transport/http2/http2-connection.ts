@@ -22,6 +22,8 @@ import {
   Http2ConnectionError,
   Setting,
   settingsFrame,
+  windowDefault,
+  windowMax,
 } from "./frames.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import { encodeHeaderBlock } from "./hpack-encoder.ts";
@@ -52,11 +54,6 @@ export interface Http2ConnectionOptions {
   /** A stream that `onStream` was given is over. */
   onStreamEnd(): void;
 }
-
-/** The window that everybody begins with (RFC 9113, 6.9.2). */
-const windowDefault = 65_535;
-
-const windowMax = 2 ** 31 - 1;
 
 /**
  * What we take on all streams together before we say more, and that is as soon as it has come: one request that is
@@ -109,8 +106,6 @@ interface OpenBlock {
 
 export class Http2Connection implements StreamOwner {
   readonly output: ConnectionOutput;
-  sendWindow = windowDefault;
-  dataFramesSent = 0;
   /** When it is closed, performance.now; Infinity: not by a timer. */
   #deadline: number;
   readonly #socket: Socket;
@@ -555,8 +550,8 @@ export class Http2Connection implements StreamOwner {
     this.#countIdleFrame();
     const increment = payload.readUInt32BE(0) & windowMax;
     if (streamId === 0) {
-      this.sendWindow += increment;
-      if (increment === 0 || this.sendWindow > windowMax) {
+      this.output.sendWindow += increment;
+      if (increment === 0 || this.output.sendWindow > windowMax) {
         const errorCode = increment === 0 ? ErrorCode.PROTOCOL_ERROR : ErrorCode.FLOW_CONTROL_ERROR;
         throw new Http2ConnectionError(errorCode, "WINDOW_UPDATE of nothing or beyond 2^31-1");
       }
@@ -584,14 +579,14 @@ export class Http2Connection implements StreamOwner {
     const drained: Http2Stream[] = [];
     let framesBefore: number;
     do {
-      framesBefore = this.dataFramesSent;
+      framesBefore = this.output.dataFramesSent;
       for (const stream of [...this.#waiting]) {
         if (stream.sendWaiting(1)) {
           this.#waiting.delete(stream);
           drained.push(stream);
         }
       }
-    } while (this.dataFramesSent > framesBefore);
+    } while (this.output.dataFramesSent > framesBefore);
     for (const stream of drained) {
       stream.drained();
     }
@@ -640,8 +635,8 @@ export class Http2Connection implements StreamOwner {
   }
 
   #countIdleFrame(): void {
-    this.#idleFrames.add((this.dataFramesSent - this.#dataFramesCredited) * idleFramesPerData);
-    this.#dataFramesCredited = this.dataFramesSent;
+    this.#idleFrames.add((this.output.dataFramesSent - this.#dataFramesCredited) * idleFramesPerData);
+    this.#dataFramesCredited = this.output.dataFramesSent;
     if (!this.#idleFrames.take()) {
       throw calm("too many frames that ask for nothing");
     }

@@ -7,7 +7,7 @@
  * State: what has come of the request and was not read, what waits of the response, and both windows.
  */
 
-import type { SharedConnection, WriteTarget } from "../response-sink.ts";
+import type { WriteTarget } from "../response-sink.ts";
 import type { ConnectionOutput } from "./connection-output.ts";
 import {
   ErrorCode,
@@ -25,10 +25,6 @@ import type { RequestHead } from "./request-head.ts";
 /** What a stream needs of its connection. */
 export interface StreamOwner {
   readonly output: ConnectionOutput;
-  /** What the peer takes on all streams together (RFC 9113, 6.9); kept here and by every stream that sends. */
-  sendWindow: number;
-  /** Counted for what the peer may send in answer. */
-  dataFramesSent: number;
   /** It has something to send that must wait for windows or the socket. */
   waits(stream: Http2Stream): void;
   /** Bytes of its request have been read: the peer may send as many more. */
@@ -57,12 +53,15 @@ const endOfBody: IteratorResult<Uint8Array> = { done: true, value: undefined };
 const chunkRatioMax = 4;
 
 export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array>, WriteTarget {
+  // What every delivery touches stands first, as in ConnectionOutput.
+  readonly connection: ConnectionOutput;
   readonly id: number;
+  /** What the peer takes on this stream. */
+  sendWindow: number;
+  #unsentBytes = 0;
   readonly head: RequestHead;
   /** Whether the connection is TLS. */
   readonly isEncrypted: boolean;
-  /** What the peer takes on this stream. */
-  sendWindow: number;
   /** What we still take on this stream. */
   receiveWindow: number;
   /** When the request's body must have come to its end, performance.now; Infinity: it may take its time. */
@@ -71,7 +70,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   bodyBytes = 0;
   /** What was read of it and is not in the peer's window again. */
   unacknowledgedBytes = 0;
-  readonly #connection: StreamOwner;
+  readonly #owner: StreamOwner;
   /** What has come and was not read. */
   readonly #received: Uint8Array[] = [];
   #hasRequestEnded = false;
@@ -80,7 +79,6 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   #reading: PromiseWithResolvers<IteratorResult<Uint8Array>> | undefined;
   #hasResponded = false;
   readonly #unsent: Uint8Array[] = [];
-  #unsentBytes = 0;
   /** How the response ends once what waits is out: with END_STREAM on DATA, or with these trailers. */
   #ending: "data" | Fields | undefined;
   #hasResponseEnded = false;
@@ -90,22 +88,19 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   #closedBy: Http2StreamClosedError | undefined;
 
   constructor(
-    connection: StreamOwner,
+    owner: StreamOwner,
     id: number,
     head: RequestHead,
     windows: { send: number; receive: number },
     isEncrypted: boolean,
   ) {
-    this.#connection = connection;
+    this.#owner = owner;
+    this.connection = owner.output;
     this.id = id;
     this.head = head;
     this.sendWindow = windows.send;
     this.receiveWindow = windows.receive;
     this.isEncrypted = isEncrypted;
-  }
-
-  get connection(): SharedConnection {
-    return this.#connection.output;
   }
 
   get hasRequestEnded(): boolean {
@@ -129,7 +124,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
 
   /** Bytes of the response that the peer's windows do not take, or that its connection does not. */
   get bufferedBytes(): number {
-    return this.#unsentBytes + this.#connection.output.waitingBytes;
+    return this.#unsentBytes + this.connection.waitingBytes;
   }
 
   /** @param listener called when what waited has gone out; one at a time */
@@ -153,7 +148,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   next(): Promise<IteratorResult<Uint8Array>> {
     const bytes = this.#received.shift();
     if (bytes) {
-      this.#connection.consumed(this, bytes.length);
+      this.#owner.consumed(this, bytes.length);
       return Promise.resolve({ done: false, value: bytes });
     }
     if (this.#hasRequestEnded || this.#isBodyUnwanted) {
@@ -188,7 +183,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
 
   /** Adds to the response's body; the bytes are kept until they are out. @returns whether all of it is on its way */
   send(bytes: Uint8Array): boolean {
-    if (this.#isClosed) {
+    if (this.#isClosed || this.#ending !== undefined) {
       return false;
     }
     if (bytes.length > 0) {
@@ -223,15 +218,14 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
    * @returns false: it waits here (`onDrain`), or the stream is gone
    */
   write(framed: Uint8Array): boolean {
-    const connection = this.#connection;
+    const { connection } = this;
     const size = framed.length - frameHeadBytes;
     if (
       size > this.sendWindow ||
       size > connection.sendWindow ||
       size > framePayloadBytesMax ||
       this.#unsentBytes > 0 ||
-      this.#ending !== undefined ||
-      connection.output.isFull
+      connection.isFull
     ) {
       return this.send(framed.subarray(frameHeadBytes));
     }
@@ -239,7 +233,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     connection.sendWindow -= size;
     connection.dataFramesSent++;
     writeStreamId(framed, 0, this.id);
-    connection.output.send(framed);
+    connection.send(framed);
     return true;
   }
 
@@ -247,7 +241,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   reset(errorCode: number): void {
     if (!this.#isClosed) {
       this.close(new Http2StreamClosedError(errorCode));
-      this.#connection.ended(this, errorCode);
+      this.#owner.ended(this, errorCode);
     }
   }
 
@@ -259,7 +253,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     if (this.#reading) {
       const reading = this.#reading;
       this.#reading = undefined;
-      this.#connection.consumed(this, bytes.length);
+      this.#owner.consumed(this, bytes.length);
       reading.resolve({ done: false, value: bytes });
       return;
     }
@@ -283,12 +277,12 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
    * @returns whether nothing waits any more
    */
   sendWaiting(framesMax = Infinity): boolean {
-    const connection = this.#connection;
+    const { connection } = this;
     let frames = 0;
     while (this.#unsentBytes > 0) {
       const room = Math.min(this.sendWindow, connection.sendWindow, framePayloadBytesMax);
-      if (room <= 0 || frames === framesMax || connection.output.isFull) {
-        connection.waits(this);
+      if (room <= 0 || frames === framesMax || connection.isFull) {
+        this.#owner.waits(this);
         return false;
       }
       this.#queueData(room);
@@ -315,7 +309,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     this.#isClosed = true;
     this.#closedBy = error;
     // Whatever is written from now on takes the long way, which says that the stream is gone.
-    this.sendWindow = Number.NEGATIVE_INFINITY;
+    this.sendWindow = -1;
     this.#unsent.length = 0;
     this.#unsentBytes = 0;
     // Before the body breaks off, so that who reads it can tell why.
@@ -334,13 +328,13 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   #queueData(room: number): void {
     const size = Math.min(room, this.#unsentBytes);
     this.sendWindow -= size;
-    this.#connection.sendWindow -= size;
-    this.#connection.dataFramesSent++;
+    this.connection.sendWindow -= size;
+    this.connection.dataFramesSent++;
     this.#unsentBytes -= size;
     const isLast = this.#unsentBytes === 0 && this.#ending === "data";
     const head = Buffer.allocUnsafe(frameHeadBytes);
     writeFrameHead(head, 0, size, FrameType.DATA, isLast ? Flag.END_STREAM : 0, this.id);
-    const { output } = this.#connection;
+    const output = this.connection;
     output.queue(head);
     for (let left = size; left > 0; ) {
       const piece = this.#unsent[0] as Uint8Array;
@@ -364,14 +358,14 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     if (trailers && trailers.length > 0) {
       this.#queueHeaders(trailers, Flag.END_STREAM);
     } else {
-      this.#connection.output.queue(frame(FrameType.DATA, Flag.END_STREAM, this.id, new Uint8Array()));
+      this.connection.queue(frame(FrameType.DATA, Flag.END_STREAM, this.id, new Uint8Array()));
     }
     this.#responseEnded();
   }
 
   /** One HEADERS frame, and CONTINUATION frames for what it can't hold (RFC 9113, 6.10). */
   #queueHeaders(block: Buffer, flags: number): void {
-    const { output } = this.#connection;
+    const output = this.connection;
     let type: number = FrameType.HEADERS;
     let at = 0;
     do {
@@ -392,11 +386,11 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     }
     // The request is not wanted any more: a client that goes on sending would wait for window for ever (RFC 9113, 8.1).
     this.close(undefined);
-    this.#connection.ended(this, ErrorCode.NO_ERROR);
+    this.#owner.ended(this, ErrorCode.NO_ERROR);
   }
 
   #finish(): void {
     this.close(undefined);
-    this.#connection.ended(this, undefined);
+    this.#owner.ended(this, undefined);
   }
 }
