@@ -1,11 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http2 from "node:http2";
 import net from "node:net";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import tls from "node:tls";
+import { selfSignedCertificate } from "../../test/harness/certificate.ts";
 import type { Http2Stream } from "./http2/http2-stream.ts";
 import { type ListenerLimits, OnePortListener } from "./one-port-listener.ts";
 
@@ -112,23 +109,7 @@ describe("one port", () => {
   });
 
   test("answers both over TLS, as ALPN says", async () => {
-    const directory = mkdtempSync(path.join(tmpdir(), "one-port-"));
-    const [key, cert] = ["key.pem", "cert.pem"].map((name) => path.join(directory, name)) as [string, string];
-    const request = [
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:prime256v1",
-      "-nodes",
-      "-days",
-      "2",
-    ];
-    execFileSync("openssl", [...request, "-subj", "/CN=localhost", "-keyout", key, "-out", cert], { stdio: "pipe" });
-    const files = { key: readFileSync(key), cert: readFileSync(cert) };
-    rmSync(directory, { recursive: true });
-    const port = await start({}, { tls: files });
+    const port = await start({}, { tls: selfSignedCertificate() });
     const url = `https://127.0.0.1:${port}`;
     const insecure = { rejectUnauthorized: false };
     expect(await (await fetch(`${url}/a`, { tls: insecure })).text()).toBe("1.1 /a");
