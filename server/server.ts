@@ -17,15 +17,18 @@ import { openStorage, type Storage } from "../storage/storage.ts";
 import { madeUpWorkerName } from "../worker/settings.ts";
 import { Workers } from "../worker/workers.ts";
 import { httpApp } from "./http/app.ts";
-import { withCors } from "./http/cors.ts";
+import { Cors } from "./http/cors.ts";
 import { bundleDemo } from "./http/demo-files.ts";
+import { fetchAdapter } from "./http/fetch-adapter.ts";
 import { Metrics } from "./metrics.ts";
 import { Readiness } from "./readiness.ts";
 import { HotWordFeed } from "./room/hot-word-feed.ts";
 import { Hub } from "./room/hub.ts";
 import { RoomCatalog } from "./room/room-catalog.ts";
 import { RoomHistory } from "./room/room-history.ts";
-import { connectAdapter, pathOf } from "./rpc/connect-adapter.ts";
+import { http1Adapter } from "./rpc/http1-adapter.ts";
+import { http2Adapter } from "./rpc/http2-adapter.ts";
+import { pathOf, rpcHandlers } from "./rpc/rpc-handlers.ts";
 import { routerOptions, services } from "./rpc/services.ts";
 import { RequestValidation } from "./rpc/validation.ts";
 import type { Settings } from "./settings.ts";
@@ -84,15 +87,17 @@ export async function startServer(settings: Settings, logger: Logger, opened?: S
     demo: settings.demo ? await bundleDemo() : undefined,
     requestBytesMax: settings.requestBytesMax,
   });
-  const fallback = getRequestListener(app.fetch, { overrideGlobalObjects: false }) as RequestListener;
-  const rpcs = connectAdapter({ routes: services(parts), router: options, fallback, log: logger });
+  const http1Fallback = getRequestListener(app.fetch, { overrideGlobalObjects: false }) as RequestListener;
+  const handlers = rpcHandlers(services(parts), options);
+  const cors = new Cors(settings.corsOrigins);
   const listener = new OnePortListener({
     host: settings.host,
     port: settings.port,
     tls: await tlsFiles(settings),
     limits: { ...settings, headerBytesMax: 16_384 },
-    onRequest: withCors(settings.corsOrigins, rpcs),
-    isLongUpload: (request) => pathOf(request) === longUploadPath,
+    onRequest: cors.onRequest(http1Adapter(handlers, http1Fallback, logger)),
+    onStream: cors.onStream(http2Adapter(handlers, fetchAdapter(app.fetch, logger), logger)),
+    isLongUpload: (target) => pathOf(target) === longUploadPath,
   });
   const address = await listener.listen();
   readiness.set(true);

@@ -16,7 +16,7 @@ import { provideCassandra } from "./setup/cassandra.ts";
 import { provideSystemPackages } from "./setup/debian-packages.ts";
 import { provideConformanceDescriptors, provideGoTool } from "./setup/go-tools.ts";
 import { providePythonEnvironment } from "./setup/python-environment.ts";
-import { connectconformance, goToolPath, grpcurl } from "./setup/tools.ts";
+import { connectconformance, goToolPath, grpcurl, h2spec } from "./setup/tools.ts";
 
 const root = resolve(import.meta.dir, "..");
 
@@ -32,7 +32,7 @@ interface Tally {
 }
 
 /** What a step of the set-up makes; others name it as their need. */
-type Provision = "dependencies" | "system" | "grpcurl" | "python" | "conformance" | "cassandra";
+type Provision = "dependencies" | "system" | "grpcurl" | "python" | "conformance" | "h2spec" | "cassandra";
 
 interface SetupStep {
   readonly makes: Provision;
@@ -65,6 +65,7 @@ const setupSteps: readonly SetupStep[] = [
   { makes: "grpcurl", after: [], run: () => provideGoTool(grpcurl) },
   // After grpcurl: a Go build takes all the cores there are.
   { makes: "conformance", after: ["dependencies", "grpcurl"], run: provideConformance },
+  { makes: "h2spec", after: ["conformance"], run: () => provideGoTool(h2spec) },
 ];
 
 const checks: readonly Check[] = [
@@ -77,6 +78,7 @@ const checks: readonly Check[] = [
   command("static", "knip", bin("knip", "--no-progress")),
   bunTest("unit", "unit and integration tests", ["system", "cassandra"]),
   { part: "conformance", name: "Connect conformance suite", needs: ["dependencies", "conformance"], run: conformance },
+  { part: "conformance", name: "h2spec", needs: ["dependencies", "system", "h2spec"], run: http2Conformance },
   bunTest("e2e", "end-to-end tests", ["system", "grpcurl", "python"]),
   bunTest("browser", "browser tests", ["system"]),
 ];
@@ -321,13 +323,27 @@ async function conformance(): Promise<Tally> {
     ...server,
   ]);
   const [, passed, failed] = /^(\d+) passed, (\d+) failed$/m.exec(output) ?? [];
-  const tally = { passed: Number(passed ?? 0), failed: Number(failed ?? 0), skipped: 0 };
-  const missing = conformanceCases - tally.passed - tally.failed;
-  if (missing !== 0) {
-    console.log(`expected ${conformanceCases} cases, ${Math.abs(missing)} ${missing > 0 ? "are missing" : "are new"}`);
-    tally.failed += Math.abs(missing);
+  return allCases({ passed: Number(passed ?? 0), failed: Number(failed ?? 0), skipped: 0 }, conformanceCases);
+}
+
+/** Cases of h2spec (this version of it), fixed likewise. */
+const h2specCases = 145;
+
+/** Calls the gateway's listener with h2spec. No case may fail, and none be skipped. */
+async function http2Conformance(): Promise<Tally> {
+  const { output } = await runLoudly([bun, join("test", "conformance", "h2spec.ts")]);
+  const [, passed, failed] = /^\d+ tests, (\d+) passed, \d+ skipped, (\d+) failed$/m.exec(output) ?? [];
+  return allCases({ passed: Number(passed ?? 0), failed: Number(failed ?? 0), skipped: 0 }, h2specCases);
+}
+
+/** A case that was not run has failed. */
+function allCases(tally: Tally, expected: number): Tally {
+  const missing = expected - tally.passed - tally.failed;
+  if (missing === 0) {
+    return tally;
   }
-  return tally;
+  console.log(`expected ${expected} cases, ${Math.abs(missing)} ${missing > 0 ? "are missing" : "are new"}`);
+  return { ...tally, failed: tally.failed + Math.abs(missing) };
 }
 
 /** How a program ended, and what it printed, both streams together. */

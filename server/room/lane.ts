@@ -1,12 +1,13 @@
 /**
  * The readers of one room who take what they are sent, in one codec and framing: the loop that delivers.
  *
- * For each delivery it touches one array slot and one socket, nothing else: with thousands of readers every further
- * object is a cache miss for each of them. A reader who falls behind leaves the lane until it has caught up.
+ * For each delivery it touches one array slot and one connection, nothing else: with thousands of readers every further
+ * object is a cache miss for each of them. Readers who share a connection stand side by side, so that what they are sent
+ * goes out as one write. A reader who falls behind leaves the lane until it has caught up.
  *
- * State: the connections, and beside them the subscriptions they belong to.
+ * State: the targets, and beside them the connections that they share and the subscriptions they belong to.
  */
-import type { Framing, WriteTarget } from "../transport/response-sink.ts";
+import type { Framing, SharedConnection, WriteTarget } from "../transport/response-sink.ts";
 import type { Codec, Outgoing } from "./outgoing.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -14,36 +15,33 @@ export class Lane {
   readonly #codec: Codec;
   readonly #framing: Framing;
   readonly #targets: WriteTarget[] = [];
+  readonly #connections: (SharedConnection | undefined)[] = [];
   readonly #subscriptions: Subscription[] = [];
-  /** Where each subscription stands in both arrays. */
-  readonly #places = new Map<Subscription, number>();
 
   constructor(codec: Codec, framing: Framing) {
     this.#codec = codec;
     this.#framing = framing;
   }
 
+  /** It must not be in the lane. */
   add(subscription: Subscription): void {
-    if (!this.#places.has(subscription)) {
-      this.#places.set(subscription, this.#targets.length);
-      this.#targets.push(subscription.reader.target);
-      this.#subscriptions.push(subscription);
-    }
+    const { target } = subscription.reader;
+    const { connection } = target;
+    const beside = connection ? this.#connections.indexOf(connection) : -1;
+    const place = beside === -1 ? this.#targets.length : beside;
+    this.#targets.splice(place, 0, target);
+    this.#connections.splice(place, 0, connection);
+    this.#subscriptions.splice(place, 0, subscription);
   }
 
   remove(subscription: Subscription): void {
-    const place = this.#places.get(subscription);
-    const lastTarget = this.#targets.at(-1);
-    const last = this.#subscriptions.at(-1);
-    if (place === undefined || !lastTarget || !last) {
-      return;
+    // A scan and a move of pointers, which for thousands of readers is cheaper than a map of where each stands.
+    const place = this.#subscriptions.lastIndexOf(subscription);
+    if (place !== -1) {
+      this.#targets.splice(place, 1);
+      this.#connections.splice(place, 1);
+      this.#subscriptions.splice(place, 1);
     }
-    this.#targets[place] = lastTarget;
-    this.#subscriptions[place] = last;
-    this.#places.set(last, place);
-    this.#targets.pop();
-    this.#subscriptions.pop();
-    this.#places.delete(subscription);
   }
 
   /** Hands the same bytes to every connection. Synchronous; never throws. */
@@ -52,11 +50,19 @@ export class Lane {
       return;
     }
     const bytes = outgoing.bytes(this.#codec, this.#framing);
-    // From the end: a reader who falls behind leaves, and the one who takes its place was served already.
+    let corked: SharedConnection | undefined;
+    // From the end: a reader who falls behind leaves, and those who take its place were served already.
     for (let place = this.#targets.length - 1; place >= 0; place--) {
+      const connection = this.#connections[place];
+      if (connection !== corked) {
+        corked?.uncork();
+        corked = connection !== undefined && connection === this.#connections[place - 1] ? connection : undefined;
+        corked?.cork();
+      }
       if (!(this.#targets[place] as WriteTarget).write(bytes)) {
         (this.#subscriptions[place] as Subscription).reader.fellBehind();
       }
     }
+    corked?.uncork();
   }
 }

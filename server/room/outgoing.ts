@@ -3,8 +3,9 @@
  *
  * gRPC, gRPC-Web and Connect put the same five bytes before a message of a stream (gRPC over HTTP/2,
  * "Length-Prefixed-Message"; the Connect protocol, "Enveloped-Message"), so one buffer serves all three; JSON needs a
- * second, and HTTP/1.1 its chunk frame around either.
+ * second, and HTTP its frame around either: a chunk, or DATA. Whose stream the DATA is, each stream writes into it.
  *
+ *     http2:     9 bytes │ 00 00 00 00 b7 │ message │ 00 00 … │ message
  *     chunked:  "1a4\r\n" │ 00 00 00 00 b7 │ message │ 00 00 … │ message │ "\r\n"
  *     plain:                └──────────── envelopes ────────────┘
  */
@@ -14,6 +15,7 @@ import type { Event } from "../../gen/chat/v1/event_pb.ts";
 import { encodeMessageEntry } from "../../storage/log/log-event.ts";
 import type { LogEntry } from "../../storage/log/room-log.ts";
 import type { Position } from "../../storage/position.ts";
+import { FrameType, frameHeadBytes, writeFrameHead } from "../transport/http2/frames.ts";
 import type { Framing } from "../transport/response-sink.ts";
 
 /** How messages of a stream are encoded, from its content type. */
@@ -26,34 +28,49 @@ export interface EntryRange {
   through: Position;
 }
 
+/** Envelopes in one codec, by framing. */
+interface Forms {
+  plain: Buffer;
+  chunked: Buffer | undefined;
+  http2: Buffer | undefined;
+}
+
 /** What goes out as one write. Each form of it is made when the first reader needs it, and kept. */
 export abstract class Outgoing {
   /** What of a room's log it holds; undefined: nothing, so a reader who is behind can go without it. */
   readonly range: EntryRange | undefined;
-  #proto: Buffer | undefined;
-  #protoChunked: Buffer | undefined;
-  #json: Buffer | undefined;
-  #jsonChunked: Buffer | undefined;
+  #proto: Forms | undefined;
+  #json: Forms | undefined;
 
   constructor(range: EntryRange | undefined) {
     this.range = range;
   }
 
+  /** Shared by all who are sent it, and theirs only as long as they write it. */
   bytes(codec: Codec, framing: Framing): Buffer {
+    const forms = this.#forms(codec);
+    if (framing === "chunked") {
+      forms.chunked ??= chunk(forms.plain);
+      return forms.chunked;
+    }
+    if (framing === "http2") {
+      forms.http2 ??= dataFrame(forms.plain);
+      return forms.http2;
+    }
+    return forms.plain;
+  }
+
+  #forms(codec: Codec): Forms {
     if (codec === "proto") {
-      this.#proto ??= this.envelopes(codec);
-      if (framing === "plain") {
-        return this.#proto;
-      }
-      this.#protoChunked ??= chunk(this.#proto);
-      return this.#protoChunked;
+      this.#proto ??= this.#encode(codec);
+      return this.#proto;
     }
-    this.#json ??= this.envelopes(codec);
-    if (framing === "plain") {
-      return this.#json;
-    }
-    this.#jsonChunked ??= chunk(this.#json);
-    return this.#jsonChunked;
+    this.#json ??= this.#encode(codec);
+    return this.#json;
+  }
+
+  #encode(codec: Codec): Forms {
+    return { plain: this.envelopes(codec), chunked: undefined, http2: undefined };
   }
 
   protected abstract envelopes(codec: Codec): Buffer;
@@ -109,7 +126,7 @@ export class OutgoingEntry extends Outgoing {
 export class OutgoingSeries extends Outgoing {
   readonly #parts: readonly Outgoing[];
 
-  constructor(parts: readonly Outgoing[], range: EntryRange) {
+  constructor(parts: readonly Outgoing[], range: EntryRange | undefined) {
     super(range);
     this.#parts = parts;
   }
@@ -135,5 +152,13 @@ function chunk(data: Buffer): Buffer {
   buffer.write(head, 0, "latin1");
   buffer.set(data, head.length);
   buffer.write("\r\n", head.length + data.length, "latin1");
+  return buffer;
+}
+
+/** One DATA frame of RFC 9113, 6.1, of no stream yet. One that is too long for a frame is cut by the stream. */
+function dataFrame(data: Buffer): Buffer {
+  const buffer = Buffer.allocUnsafeSlow(frameHeadBytes + data.length);
+  writeFrameHead(buffer, 0, data.length, FrameType.DATA, 0, 0);
+  buffer.set(data, frameHeadBytes);
   return buffer;
 }

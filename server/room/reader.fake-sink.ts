@@ -7,6 +7,7 @@ import type { Framing, ResponseSink } from "../transport/response-sink.ts";
 export class FakeSink implements ResponseSink {
   readonly framing: Framing;
   readonly target = this;
+  readonly connection = undefined;
   readonly writes: Uint8Array[] = [];
   isFull = false;
   isDestroyed = false;

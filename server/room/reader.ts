@@ -13,7 +13,7 @@
  */
 import { EndReason } from "../../gen/chat/v1/event_pb.ts";
 import type { Framing, ResponseSink, WriteTarget } from "../transport/response-sink.ts";
-import type { Codec, Outgoing } from "./outgoing.ts";
+import { type Codec, type Outgoing, OutgoingSeries } from "./outgoing.ts";
 import type { Subscription } from "./subscription.ts";
 
 export interface ReaderLimits {
@@ -217,10 +217,11 @@ export class Reader {
     if (this.#queue.length === 0) {
       return;
     }
-    const parts = this.#queue.map(({ outgoing }) => outgoing.bytes(this.codec, this.#sink.framing));
+    const parts = this.#queue.map(({ outgoing }) => outgoing);
+    const together = parts.length === 1 ? (parts[0] as Outgoing) : new OutgoingSeries(parts, undefined);
     this.#queue.length = 0;
     this.#queueBytes = 0;
-    this.#write(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
+    this.#write(together.bytes(this.codec, this.#sink.framing));
   }
 
   #drained(): void {

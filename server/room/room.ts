@@ -153,7 +153,9 @@ export class Room implements RoomFollower {
   readerFlows(subscription: Subscription): void {
     if (this.#subscriptions.has(subscription)) {
       this.#behind.delete(subscription);
-      this.#laneOf(subscription).add(subscription);
+      const lane = this.#laneOf(subscription);
+      lane.remove(subscription);
+      lane.add(subscription);
     }
   }
 

@@ -4,9 +4,9 @@ import { EndReason } from "../../gen/chat/v1/event_pb.ts";
 import type { Hub } from "../room/hub.ts";
 import type { Reader } from "../room/reader.ts";
 import { responseSink } from "../transport/response-sink.ts";
-import { nodeRequest } from "./connect-adapter.ts";
 import { endingError } from "./endings.ts";
 import { abortedError } from "./interceptors.ts";
+import { incomingRequest } from "./rpc-handlers.ts";
 
 /** How long a connection that takes nothing may take for the end of its stream before it is cut. */
 const endGraceMs = 5_000;
@@ -17,7 +17,7 @@ const endGraceMs = 5_000;
  * @throws {ConnectError} TOO_MANY_STREAMS, DRAINING
  */
 export function openReader(hub: Hub, context: HandlerContext, endsWithLastRoom: boolean): Reader {
-  const request = context.values.get(nodeRequest);
+  const request = context.values.get(incomingRequest);
   if (!request) {
     throw new Error("a stream was called without the listener that owns its connection");
   }

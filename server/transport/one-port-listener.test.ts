@@ -1,12 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http2 from "node:http2";
 import net from "node:net";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import tls from "node:tls";
-import { type HttpResponse, type ListenerLimits, OnePortListener } from "./one-port-listener.ts";
+import { selfSignedCertificate } from "../../test/harness/certificate.ts";
+import type { Http2Stream } from "./http2/http2-stream.ts";
+import { type ListenerLimits, OnePortListener } from "./one-port-listener.ts";
 
 const limits: ListenerLimits = {
   connectionsMax: 20,
@@ -27,7 +25,17 @@ async function empty(): Promise<void> {
   }
 }
 
-const answer = (response: HttpResponse, text: string) => (response as { end(text: string): void }).end(text);
+function answer(stream: Http2Stream, text: string): void {
+  stream.respond(200, []);
+  stream.send(Buffer.from(text));
+  stream.end();
+}
+
+async function readToEnd(stream: Http2Stream): Promise<void> {
+  while ((await stream.next()).done !== true) {
+    // Only the end counts.
+  }
+}
 
 /** Starts a listener that answers every request, when its body has come, with its HTTP version and path. */
 async function start(
@@ -38,10 +46,16 @@ async function start(
     host: "127.0.0.1",
     port: 0,
     limits: { ...limits, ...changes },
-    isLongUpload: (request) => request.url === "/long",
+    isLongUpload: (target) => target === "/long",
     onRequest: (request, response) => {
       request.resume();
-      request.on("end", () => answer(response, `${request.httpVersion} ${request.url}`));
+      request.on("end", () => response.end(`${request.httpVersion} ${request.url}`));
+    },
+    onStream: (stream) => {
+      readToEnd(stream).then(
+        () => answer(stream, `2.0 ${stream.head.path}`),
+        () => {},
+      );
     },
     ...options,
   });
@@ -95,23 +109,7 @@ describe("one port", () => {
   });
 
   test("answers both over TLS, as ALPN says", async () => {
-    const directory = mkdtempSync(path.join(tmpdir(), "one-port-"));
-    const [key, cert] = ["key.pem", "cert.pem"].map((name) => path.join(directory, name)) as [string, string];
-    const request = [
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:prime256v1",
-      "-nodes",
-      "-days",
-      "2",
-    ];
-    execFileSync("openssl", [...request, "-subj", "/CN=localhost", "-keyout", key, "-out", cert], { stdio: "pipe" });
-    const files = { key: readFileSync(key), cert: readFileSync(cert) };
-    rmSync(directory, { recursive: true });
-    const port = await start({}, { tls: files });
+    const port = await start({}, { tls: selfSignedCertificate() });
     const url = `https://127.0.0.1:${port}`;
     const insecure = { rejectUnauthorized: false };
     expect(await (await fetch(`${url}/a`, { tls: insecure })).text()).toBe("1.1 /a");
@@ -210,7 +208,7 @@ test("one connection too many is closed, those inside stay", async () => {
 });
 
 test("a client that is answered before its request has ended can go on sending and is not left hanging", async () => {
-  const port = await start({}, { onRequest: (_request, response) => answer(response, "no") });
+  const port = await start({}, { onStream: (stream) => answer(stream, "no") });
   const session = http2.connect(`http://127.0.0.1:${port}`);
   const stream = session.request({ ":path": "/", ":method": "POST" });
   stream.on("error", () => {});
@@ -223,8 +221,14 @@ test("a client that is answered before its request has ended can go on sending a
 });
 
 test("draining lets what runs finish, takes no connection more and closes those that are idle", async () => {
-  const pending: HttpResponse[] = [];
-  const port = await start({}, { onRequest: (_request, response) => pending.push(response) });
+  const pending: (() => void)[] = [];
+  const port = await start(
+    {},
+    {
+      onRequest: (_request, response) => pending.push(() => response.end("done")),
+      onStream: (stream) => pending.push(() => answer(stream, "done")),
+    },
+  );
   const idle = connect(port);
   const busy = connect(port);
   busy.socket.write("GET /a HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -239,8 +243,8 @@ test("draining lets what runs finish, takes no connection more and closes those 
   const refused = net.connect(port, "127.0.0.1");
   await new Promise((resolve) => refused.once("error", resolve));
   const finished = listener.idle(10_000);
-  for (const response of pending) {
-    answer(response, "done");
+  for (const finish of pending) {
+    finish();
   }
   await finished;
   expect(await new Response(stream as never).text()).toBe("done");

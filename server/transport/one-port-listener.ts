@@ -1,33 +1,25 @@
 /**
  * The one port: HTTP/1.1 and HTTP/2 (cleartext or TLS) on the same address.
  *
- * Without TLS, a net server looks at the first bytes of a connection: "PRI" opens HTTP/2 (RFC 9113, 3.4), anything else
- * is HTTP/1.1, and the socket is handed to that server of node's. With TLS, ALPN chooses. Bun gives no timers to sockets
- * that were handed over, so every deadline before and between requests is kept here.
+ * Without TLS, the first bytes of a connection choose: "PRI" opens HTTP/2 (RFC 9113, 3.4), anything else is HTTP/1.1. With
+ * TLS, ALPN does. HTTP/2 is ours (`http2/`), HTTP/1.1 is node's; as Bun gives no timers to sockets that were handed over
+ * to it, every deadline of its connections before and between requests is kept here.
  *
  * State: the open connections, each with one deadline; one timer sweeps them all.
  */
 import http from "node:http";
-import http2 from "node:http2";
 import net, { type AddressInfo, type Socket } from "node:net";
+import tls, { type TLSSocket } from "node:tls";
+import { GatherBuffer } from "./http2/connection-output.ts";
+import { Http2Connection, type Http2Limits } from "./http2/http2-connection.ts";
+import type { Http2Stream } from "./http2/http2-stream.ts";
 
-export type HttpRequest = http.IncomingMessage | http2.Http2ServerRequest;
-export type HttpResponse = http.ServerResponse | http2.Http2ServerResponse;
-export type RequestListener = (request: HttpRequest, response: HttpResponse) => void;
+export type RequestListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
-export interface ListenerLimits {
+/** Those of HTTP/2 that HTTP/1.1 has too (an idle connection is one between two requests) hold for both. */
+export interface ListenerLimits extends Http2Limits {
   /** Open connections; one more is closed at once. */
   connectionsMax: number;
-  /** From accepting a connection to its first whole request head. */
-  openingTimeoutMs: number;
-  /** From the head of a request to the end of its body. Does not apply where `isLongUpload` says so. */
-  requestBodyTimeoutMs: number;
-  /** An HTTP/1.1 connection between two requests, an HTTP/2 connection without streams. */
-  idleTimeoutMs: number;
-  /** All header fields of a request together (HTTP/1.1: 431 above it). */
-  headerBytesMax: number;
-  /** Concurrent streams on one HTTP/2 connection, as announced in SETTINGS. */
-  streamsPerConnectionMax: number;
 }
 
 export interface ListenerOptions {
@@ -39,23 +31,21 @@ export interface ListenerOptions {
   /** Lets several processes of one host share the port (SO_REUSEPORT). */
   reusePort?: boolean;
   limits: ListenerLimits;
+  /** Answers HTTP/1.1. */
   onRequest: RequestListener;
-  /** Whether the client may take as long as it likes over the request body: two-way streams. */
-  isLongUpload(request: HttpRequest): boolean;
+  /** Answers HTTP/2. */
+  onStream(stream: Http2Stream): void;
+  /**
+   * Whether the client may take as long as it likes over the request body: two-way streams.
+   * @param target path and query
+   */
+  isLongUpload(target: string): boolean;
 }
-
-/**
- * Resets that an HTTP/2 connection may see before it is closed (rapid reset, CVE-2023-44487): a burst and a rate a
- * second. Behind a shared proxy every viewer who leaves is one reset on the same connection, so the common 33 a second
- * would cut a whole proxy off when a show ends.
- */
-const streamResetBurst = 2_000;
-const streamResetRate = 200;
 
 /** How often deadlines are looked at: they may be overrun by as much. */
 const sweepIntervalMs = 500;
 
-interface OpenConnection {
+interface Http1Connection {
   /** Requests that are not answered to the end. */
   requests: number;
   /** When it is closed, performance.now; Infinity: not by a timer. */
@@ -64,12 +54,12 @@ interface OpenConnection {
 
 export class OnePortListener {
   readonly #options: ListenerOptions;
-  readonly #front: net.Server;
-  readonly #h1: http.Server | undefined;
-  readonly #h2: http2.Http2Server | http2.Http2SecureServer;
+  readonly #front: net.Server | tls.Server;
+  readonly #h1: http.Server;
   /** The connections that are not (yet) HTTP/2. */
-  readonly #sockets = new Map<Socket, OpenConnection>();
-  readonly #sessions = new Map<http2.ServerHttp2Session, OpenConnection>();
+  readonly #sockets = new Map<Socket, Http1Connection>();
+  readonly #http2Connections = new Set<Http2Connection>();
+  readonly #gather = new GatherBuffer();
   #connections = 0;
   /** Requests whose response is not over. */
   #requests = 0;
@@ -79,46 +69,23 @@ export class OnePortListener {
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    const { limits, tls } = options;
-    const h2Settings = {
-      settings: { maxConcurrentStreams: limits.streamsPerConnectionMax },
-      maxHeaderListPairs: 128,
-      streamResetBurst,
-      streamResetRate,
-    };
-    if (tls) {
-      const secure = http2.createSecureServer(
-        {
-          ...h2Settings,
-          ...tls,
-          allowHTTP1: true,
-          handshakeTimeout: limits.openingTimeoutMs,
-        } as http2.SecureServerOptions,
-        this.#onRequest,
-      );
+    const { limits } = options;
+    const { headerBytesMax: maxHeaderSize, idleTimeoutMs: keepAliveTimeout } = limits;
+    this.#h1 = http.createServer({ maxHeaderSize, keepAliveTimeout }, this.#onRequest);
+    this.#h1.on("clientError", (error: NodeJS.ErrnoException, socket) => refuseUnparsable(error, socket as Socket));
+    if (options.tls) {
+      const secure = { ...options.tls, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: limits.openingTimeoutMs };
+      this.#front = tls.createServer(secure, (socket) => this.#chooseByAlpn(socket));
       // Bun emits "connection" with the TLS socket itself, before the handshake.
-      secure.on("connection", this.#onConnection);
-      secure.on("secureConnection", (socket) => {
-        if (socket.alpnProtocol === "h2") {
-          this.#sockets.delete(socket);
-        }
-      });
-      secure.on("tlsClientError", (_error, socket) => socket.destroy());
-      this.#h2 = secure;
-      this.#front = secure as unknown as net.Server;
+      this.#front.on("connection", (socket) => this.#accept(socket));
+      this.#front.on("tlsClientError", (_error, socket) => socket.destroy());
     } else {
-      const { headerBytesMax: maxHeaderSize, idleTimeoutMs: keepAliveTimeout } = limits;
-      this.#h1 = http.createServer({ maxHeaderSize, keepAliveTimeout }, this.#onRequest);
-      this.#h1.on("clientError", (error: NodeJS.ErrnoException, socket) => refuseUnparsable(error, socket as Socket));
-      this.#h2 = http2.createServer(h2Settings as http2.ServerOptions, this.#onRequest);
       this.#front = net.createServer({ noDelay: true }, (socket) => {
-        if (this.#onConnection(socket)) {
+        if (this.#accept(socket)) {
           this.#chooseByFirstBytes(socket);
         }
       });
     }
-    this.#h2.on("session", this.#onSession);
-    this.#h2.on("sessionError", () => {});
   }
 
   /** @returns where it listens */
@@ -144,8 +111,8 @@ export class OnePortListener {
   drain(): void {
     this.#draining = true;
     this.#front.close();
-    for (const session of this.#sessions.keys()) {
-      session.close();
+    for (const connection of this.#http2Connections) {
+      connection.drain();
     }
     for (const [socket, { requests }] of this.#sockets) {
       if (requests === 0) {
@@ -169,8 +136,8 @@ export class OnePortListener {
   close(): void {
     this.drain();
     clearInterval(this.#sweeper);
-    for (const session of this.#sessions.keys()) {
-      session.destroy();
+    for (const connection of this.#http2Connections) {
+      connection.destroy();
     }
     for (const socket of this.#sockets.keys()) {
       socket.destroy();
@@ -178,7 +145,7 @@ export class OnePortListener {
   }
 
   /** @returns false where the connection was closed instead */
-  readonly #onConnection = (socket: Socket): boolean => {
+  #accept(socket: Socket): boolean {
     if (this.#connections >= this.#options.limits.connectionsMax || this.#draining) {
       socket.destroy();
       return false;
@@ -193,7 +160,7 @@ export class OnePortListener {
       this.#sockets.delete(socket);
     });
     return true;
-  };
+  }
 
   #chooseByFirstBytes(socket: Socket): void {
     let collected: Buffer = Buffer.alloc(0);
@@ -210,86 +177,79 @@ export class OnePortListener {
       socket.off("readable", look);
       socket.unshift(collected);
       if (opening === "PRI") {
-        this.#sockets.delete(socket);
-        this.#h2.emit("connection", socket);
+        this.#openHttp2(socket);
       } else {
-        this.#h1?.emit("connection", socket);
+        this.#h1.emit("connection", socket);
       }
     };
     socket.on("readable", look);
   }
 
-  readonly #onSession = (session: http2.ServerHttp2Session): void => {
-    this.#sessions.set(session, { requests: 0, deadline: performance.now() + this.#options.limits.openingTimeoutMs });
-    session.once("close", () => this.#sessions.delete(session));
-    session.on("error", () => {});
-    if (this.#draining) {
-      session.close();
-    }
-  };
-
-  readonly #onRequest = (request: HttpRequest, response: HttpResponse): void => {
-    const isLongUpload = this.#options.isLongUpload(request);
-    if ("stream" in request) {
-      this.#watchStream(request.stream, isLongUpload);
+  #chooseByAlpn(socket: TLSSocket): void {
+    if (socket.alpnProtocol === "h2") {
+      this.#openHttp2(socket);
     } else {
-      this.#watchExchange(request, response as http.ServerResponse, isLongUpload);
+      this.#h1.emit("connection", socket);
     }
+  }
+
+  #openHttp2(socket: Socket): void {
+    const { limits, isLongUpload, onStream } = this.#options;
+    this.#sockets.delete(socket);
+    const connection = new Http2Connection(socket, {
+      limits,
+      gather: this.#gather,
+      isEncrypted: this.#options.tls !== undefined,
+      isLongUpload: (head) => isLongUpload(head.path),
+      onStream: (stream) => {
+        this.#requests++;
+        onStream(stream);
+      },
+      onStreamEnd: () => this.#requestEnded(),
+    });
+    this.#http2Connections.add(connection);
+    socket.once("close", () => this.#http2Connections.delete(connection));
+    if (this.#draining) {
+      connection.drain();
+    }
+  }
+
+  readonly #onRequest: RequestListener = (request, response) => {
+    this.#watchExchange(request, response);
     this.#options.onRequest(request, response);
   };
 
   /** Keeps the deadline of an HTTP/1.1 connection: of the body while it comes, none while it is answered. */
-  #watchExchange(request: http.IncomingMessage, response: http.ServerResponse, isLongUpload: boolean): void {
+  #watchExchange(request: http.IncomingMessage, response: http.ServerResponse): void {
     const { socket } = request;
+    const { limits, isLongUpload } = this.#options;
     const connection = this.#sockets.get(socket);
     if (!connection) {
       return;
     }
-    this.#begin(connection);
-    if (!isLongUpload) {
-      connection.deadline = performance.now() + this.#options.limits.requestBodyTimeoutMs;
+    this.#requests++;
+    connection.requests++;
+    connection.deadline = Infinity;
+    if (!isLongUpload(request.url ?? "")) {
+      connection.deadline = performance.now() + limits.requestBodyTimeoutMs;
       request.once("end", () => {
         connection.deadline = Infinity;
       });
     }
     response.once("close", () => {
-      this.#finish(connection);
+      connection.requests--;
+      if (connection.requests === 0) {
+        connection.deadline = performance.now() + limits.idleTimeoutMs;
+      }
+      this.#requestEnded();
       if (this.#draining) {
         socket.destroySoon();
       }
     });
   }
 
-  /** Keeps the deadlines of an HTTP/2 stream: of its request's body, and of its connection once it was the last. */
-  #watchStream(stream: http2.ServerHttp2Stream, isLongUpload: boolean): void {
-    const session = stream.session as http2.ServerHttp2Session | undefined;
-    const connection = session && this.#sessions.get(session);
-    if (connection) {
-      this.#begin(connection);
-      stream.once("close", () => this.#finish(connection));
-    }
-    if (!isLongUpload) {
-      const cut = () => stream.close(http2.constants.NGHTTP2_CANCEL);
-      const timer = setTimeout(cut, this.#options.limits.requestBodyTimeoutMs);
-      const stop = () => clearTimeout(timer);
-      stream.once("end", stop);
-      stream.once("close", stop);
-    }
-    closeWhenAnsweredEarly(stream);
-  }
-
-  #begin(connection: OpenConnection): void {
-    this.#requests++;
-    connection.requests++;
-    connection.deadline = Infinity;
-  }
-
-  #finish(connection: OpenConnection): void {
+  #requestEnded(): void {
     this.#requests--;
-    connection.requests--;
-    if (connection.requests === 0) {
-      connection.deadline = performance.now() + this.#options.limits.idleTimeoutMs;
-    }
     if (this.#requests === 0) {
       this.#whenIdle?.();
     }
@@ -302,27 +262,10 @@ export class OnePortListener {
         socket.destroy();
       }
     }
-    for (const [session, { deadline }] of this.#sessions) {
-      if (deadline <= now) {
-        session.destroy();
-      }
+    for (const connection of this.#http2Connections) {
+      connection.sweep(now);
     }
   }
-}
-
-/**
- * Ends the request's half of a stream that was answered before the request had ended. Without it the stream stays half
- * open and unread, and a client that is still sending waits for window for ever. gRPC servers send RST_STREAM(NO_ERROR)
- * after the trailers (RFC 9113, 8.1). It must be the stream's "finish", and a turn later: earlier cuts the trailers off.
- */
-function closeWhenAnsweredEarly(stream: http2.ServerHttp2Stream): void {
-  stream.once("finish", () => {
-    setImmediate(() => {
-      if (!stream.readableEnded && !stream.destroyed) {
-        stream.close(http2.constants.NGHTTP2_NO_ERROR);
-      }
-    });
-  });
 }
 
 /** What is not HTTP, or more of it than a head may have, gets one answer and the door (RFC 9112, 2.2; RFC 6585, 5). */

@@ -2,17 +2,28 @@
  * The way from shared bytes to one reader's connection, past the response object.
  *
  * Connect writes the head of a streaming response and its first message; from then on the hub writes whole envelopes
- * here, and Connect writes the end. HTTP/2 takes them as they are. On HTTP/1.1 the response is chunked (RFC 9112, 7.1),
- * and the chunk's frame is already part of the bytes: writing them to the socket costs half of `response.write`.
+ * here, and Connect writes the end. The frame that HTTP puts around them is part of the bytes already: a chunk (RFC 9112,
+ * 7.1) on HTTP/1.1, which goes past `response.write` to the socket, and DATA (RFC 9113, 6.1) on HTTP/2.
  */
-import type { Writable } from "node:stream";
-import { type NativeHttp2Stream, nativeHttp2Stream } from "./native-http2-stream.ts";
-import type { HttpRequest } from "./one-port-listener.ts";
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { ErrorCode } from "./http2/frames.ts";
+import { Http2Stream } from "./http2/http2-stream.ts";
+import { type NativeSocket, nativeSocket } from "./native-socket.ts";
 
-/** What the bytes must be wrapped in: nothing, or the frame of an HTTP/1.1 chunk. */
-export type Framing = "plain" | "chunked";
+/** What the bytes must be wrapped in: nothing, the frame of an HTTP/1.1 chunk, or that of HTTP/2's DATA. */
+export type Framing = "plain" | "chunked" | "http2";
+
+/** A connection of several targets. */
+export interface SharedConnection {
+  /** What its targets write until `uncork` goes out as one write. No other connection may be corked meanwhile. */
+  cork(): void;
+  uncork(): void;
+}
 
 export interface WriteTarget {
+  /** Undefined: no other target has the same. */
+  readonly connection: SharedConnection | undefined;
   /**
    * Writes whole envelopes, framed as the sink says. Never refuses: false means that the connection holds more than it
    * can send now, and that the sink's `onDrain` will say when it has caught up, or that it is gone.
@@ -34,29 +45,28 @@ export interface ResponseSink {
   destroy(): void;
 }
 
+/** A request, as its connection has it. */
+export type IncomingRequest = IncomingMessage | Http2Stream;
+
 /** For a request whose response Connect writes as a streaming one. */
-export function responseSink(request: HttpRequest): ResponseSink {
-  if ("stream" in request) {
-    const native = nativeHttp2Stream(request.stream);
-    return native ? new NativeHttp2Sink(request.stream, native) : new WritableSink(request.stream, "plain");
+export function responseSink(request: IncomingRequest): ResponseSink {
+  if (request instanceof Http2Stream) {
+    return new Http2Sink(request);
   }
   // An HTTP/1.0 client gets no chunks: its response ends with the connection.
-  const framing = request.httpVersion === "1.0" ? "plain" : "chunked";
-  return new WritableSink(request.socket, framing);
+  return new Http1Sink(request.socket, request.httpVersion === "1.0" ? "plain" : "chunked");
 }
 
-class NativeHttp2Sink implements ResponseSink {
-  readonly framing = "plain";
-  readonly target: NativeHttp2Stream;
-  readonly #stream: Writable;
+class Http2Sink implements ResponseSink {
+  readonly framing = "http2";
+  readonly target: Http2Stream;
 
-  constructor(stream: Writable, native: NativeHttp2Stream) {
-    this.#stream = stream;
-    this.target = native;
+  constructor(stream: Http2Stream) {
+    this.target = stream;
   }
 
   get bufferedBytes(): number {
-    return this.target.waitingBytes + this.#stream.writableLength;
+    return this.target.bufferedBytes;
   }
 
   onDrain(listener: () => void): void {
@@ -68,36 +78,67 @@ class NativeHttp2Sink implements ResponseSink {
   }
 
   destroy(): void {
-    this.#stream.destroy();
+    this.target.reset(ErrorCode.CANCEL);
   }
 }
 
-class WritableSink implements ResponseSink {
+class Http1Sink implements ResponseSink {
   readonly framing: Framing;
-  readonly target: Writable;
+  readonly target: Http1Target;
+  readonly #socket: Socket;
   #drainListener: (() => void) | undefined;
 
-  constructor(writable: Writable, framing: Framing) {
-    this.target = writable;
+  constructor(socket: Socket, framing: Framing) {
+    this.#socket = socket;
+    this.target = new Http1Target(socket);
     this.framing = framing;
   }
 
   get bufferedBytes(): number {
-    return this.target.writableLength;
+    return this.#socket.writableLength;
   }
 
   onDrain(listener: () => void): void {
     this.#drainListener = listener;
-    this.target.on("drain", listener);
+    this.#socket.on("drain", listener);
   }
 
   release(): void {
     if (this.#drainListener) {
-      this.target.off("drain", this.#drainListener);
+      this.#socket.off("drain", this.#drainListener);
     }
   }
 
   destroy(): void {
-    this.target.destroy();
+    this.#socket.destroy();
+  }
+}
+
+/** A socket that nobody else writes to meanwhile. */
+class Http1Target implements WriteTarget {
+  readonly connection = undefined;
+  readonly #socket: Socket;
+  readonly #native: NativeSocket | undefined;
+  /** Whether nothing waits in the socket's own queue, which a native write would overtake. */
+  #isClear = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#native = nativeSocket(socket);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (!this.#isClear) {
+      if (!this.#native || this.#socket.writableLength > 0) {
+        return this.#socket.write(bytes);
+      }
+      this.#isClear = true;
+    }
+    const written = (this.#native as NativeSocket).write(bytes);
+    if (written === bytes.length || written < 0) {
+      return written >= 0;
+    }
+    this.#isClear = false;
+    return this.#socket.write(bytes.subarray(written));
   }
 }

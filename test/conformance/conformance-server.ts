@@ -6,7 +6,9 @@
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import pino from "pino";
-import { connectAdapter } from "../../server/rpc/connect-adapter.ts";
+import { http1Adapter } from "../../server/rpc/http1-adapter.ts";
+import { http2Adapter } from "../../server/rpc/http2-adapter.ts";
+import { rpcHandlers } from "../../server/rpc/rpc-handlers.ts";
 import { routerOptions } from "../../server/rpc/services.ts";
 import { RequestValidation } from "../../server/rpc/validation.ts";
 import { OnePortListener } from "../../server/transport/one-port-listener.ts";
@@ -19,6 +21,18 @@ const log = pino({ level: "warn" }, pino.destination(2));
 const parts = { logger: log, validation: new RequestValidation() };
 /** Above every message of the cases that do not test the limit. */
 const requestBytesMax = wanted.messageReceiveLimit > 0 ? wanted.messageReceiveLimit : 16 * 1024 * 1024;
+const handlers = rpcHandlers(conformanceRoutes, {
+  ...routerOptions(parts, requestBytesMax),
+  jsonOptions: { registry: suiteTypes },
+});
+const answerStream = http2Adapter(
+  handlers,
+  (stream) => {
+    stream.respond(404, []);
+    stream.end();
+  },
+  log,
+);
 const listener = new OnePortListener({
   host: "127.0.0.1",
   port: 0,
@@ -35,15 +49,15 @@ const listener = new OnePortListener({
     key: Buffer.from(wanted.serverCreds.key),
   },
   isLongUpload: () => false,
-  onRequest: connectAdapter({
-    routes: conformanceRoutes,
-    router: { ...routerOptions(parts, requestBytesMax), jsonOptions: { registry: suiteTypes } },
-    fallback: (_request, response) => {
+  onRequest: http1Adapter(
+    handlers,
+    (_request, response) => {
       response.statusCode = 404;
       response.end();
     },
     log,
-  }),
+  ),
+  onStream: (stream) => answerStream(stream, []),
 });
 const { address, port } = await listener.listen();
 writeResponse({ host: address, port, pemCert: wanted.serverCreds?.cert });

@@ -28,6 +28,13 @@ export const connectconformance: GoTool = {
   version: "v1.0.7",
 };
 
+/** The conformance suite of HTTP/2 and HPACK. */
+export const h2spec: GoTool = {
+  name: "h2spec",
+  package: "github.com/summerwind/h2spec/cmd/h2spec",
+  version: "v2.2.1+incompatible",
+};
+
 /** The folder of the cache that holds a Go program. */
 export function goToolDir(tool: GoTool): string {
   return cachePath("go", `${tool.name}-${tool.version}`);
