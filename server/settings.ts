@@ -49,6 +49,12 @@ const table = {
     default: "30000",
     about: "How long a room is followed without a reader.",
   },
+  roomLingerMsMax: {
+    ...wholeNumber(0, 1_000),
+    default: "20",
+    about:
+      "How long a message may wait for others in a room so busy that delivering one by one would take over a twentieth of a core. 0: never.",
+  },
   openingTimeoutMs: {
     ...wholeNumber(100, 600_000),
     default: "5000",

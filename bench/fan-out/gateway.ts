@@ -3,7 +3,7 @@
  * none. An entry comes into being for each byte that the publisher's socket sends, so that what is measured is delivering,
  * and not SendMessage, SQLite or the workers.
  *
- * `bun bench/fan-out/gateway.ts TEXT` prints its two ports as JSON: one for readers, one for the publisher.
+ * `bun bench/fan-out/gateway.ts TEXT LINGER_MS_MAX` prints its two ports as JSON: one for readers, one for the publisher.
  */
 import net, { type AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
@@ -68,7 +68,10 @@ class PassingLog implements RoomLog {
   async close(): Promise<void> {}
 }
 
-const settings = gatewaySettings.read(["--port", "0", "--demo", "false", "--initial-rooms", roomId], {});
+const settings = gatewaySettings.read(
+  ["--port", "0", "--demo", "false", "--initial-rooms", roomId, "--room-linger-ms-max", process.argv[3] ?? "0"],
+  {},
+);
 if (settings === "help") {
   throw new Error("these are no words for help");
 }
