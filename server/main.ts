@@ -1,11 +1,12 @@
-/** The gateway's process: settings, start, what to try first, signals. */
+/** The gateway's process, or the parent of several: settings, start, what to try first, signals. */
 import pino from "pino";
 import { stopOnSignal } from "../lib/shutdown.ts";
-import { type Gateway, startServer } from "./server.ts";
+import { freePort, Processes, processCount, startGatewayProcess } from "./processes.ts";
+import { startServer } from "./server.ts";
 import { gatewaySettings } from "./settings.ts";
 
 /** Lines to paste. The first is what a script may wait for: it is printed when the port answers. */
-function greeting({ url }: Gateway): string {
+function greeting(url: string): string {
   // Started through npx there need be no bun to type.
   const isNpx = process.env.npm_config_user_agent?.startsWith("npm/") ?? false;
   const [run, exec] = isNpx ? [`npx bun@${Bun.version} run`, "npx"] : ["bun run", "bunx"];
@@ -27,18 +28,42 @@ function greeting({ url }: Gateway): string {
 
 const settings = gatewaySettings.readOrExit(process.argv.slice(2), process.env);
 const logger = pino({ level: settings.logLevel }, pino.destination(2));
-let gateway: Gateway;
+
+/** What this process runs: itself a gateway, or the parent of several. */
+interface Running {
+  readonly url: string;
+  drain(): Promise<void>;
+}
+
+async function start(): Promise<Running> {
+  if (settings.processes === 1) {
+    return startServer(settings, logger);
+  }
+  const port = await freePort(settings.host, settings.port);
+  const processes = new Processes({
+    count: processCount(settings.processes),
+    drainTimeoutMs: settings.drainTimeoutMs,
+    logger,
+    start: () => startGatewayProcess(process.argv.slice(2), port),
+  });
+  process.on("exit", () => processes.kill());
+  const url = await processes.start();
+  void processes.gaveUp.then(() => process.exit(1));
+  return { url, drain: () => processes.stop() };
+}
+
+let running: Running;
 try {
-  gateway = await startServer(settings, logger);
+  running = await start();
 } catch (error) {
   process.stderr.write(`streaming-chat cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);
 }
-process.stdout.write(greeting(gateway));
+process.stdout.write(greeting(running.url));
 
 const { drainTimeoutMs } = settings;
 stopOnSignal(
   logger,
   () => ({ drainTimeoutMs }),
-  () => gateway.drain(),
+  () => running.drain(),
 );

@@ -8,6 +8,7 @@ export class Metrics implements RoomObserver {
   readonly #registry = new Registry();
   readonly #entries: Counter;
   readonly #deliveries: Counter;
+  readonly #deliverySeconds: Counter;
   readonly #undecodable: Counter;
   readonly #written: Counter;
   readonly #deadLettered: Counter;
@@ -22,6 +23,11 @@ export class Metrics implements RoomObserver {
     this.#deliveries = new Counter({
       name: "chat_deliveries_total",
       help: "Entries times the subscriptions they were handed to.",
+      registers,
+    });
+    this.#deliverySeconds = new Counter({
+      name: "chat_delivery_seconds_total",
+      help: "Time spent handing entries to subscriptions. Its rate is the share of a core that --room-linger-ms-max keeps low.",
       registers,
     });
     this.#undecodable = new Counter({
@@ -63,9 +69,10 @@ export class Metrics implements RoomObserver {
     });
   }
 
-  delivered(entries: number, subscriptions: number): void {
+  delivered(entries: number, subscriptions: number, ms: number): void {
     this.#entries.inc(entries);
     this.#deliveries.inc(entries * subscriptions);
+    this.#deliverySeconds.inc(ms / 1_000);
   }
 
   undecodable(_entry: LogEntry): void {

@@ -93,6 +93,7 @@ export async function startServer(settings: Settings, logger: Logger, opened?: S
   const listener = new OnePortListener({
     host: settings.host,
     port: settings.port,
+    reusePort: settings.processes !== 1,
     tls: await tlsFiles(settings),
     limits: { ...settings, headerBytesMax: 16_384 },
     onRequest: cors.onRequest(http1Adapter(handlers, http1Fallback, logger)),

@@ -1,6 +1,6 @@
 /** Everything that can be set of the gateway. */
 import { flag, list, oneOf, optionalText, type SettingsOf, SettingsTable, text, wholeNumber } from "../lib/settings.ts";
-import { checkStorageSettings, storageSettings } from "../storage/settings.ts";
+import { checkStorageSettings, isDistributed, storageSettings } from "../storage/settings.ts";
 
 const table = {
   host: { ...text(), default: "127.0.0.1", about: "Address to listen on. 0.0.0.0 or :: for every network." },
@@ -8,6 +8,11 @@ const table = {
     ...wholeNumber(0, 65_535),
     default: "8080",
     about: "Port for everything: rpcs, REST, the demo. 0: any free one.",
+  },
+  processes: {
+    ...wholeNumber(0, 256),
+    default: "1",
+    about: "Gateway processes that share the port; 0: as many as cores. Several need Redis.",
   },
   initialRooms: { ...list(), default: "lobby", about: "Rooms that are there from the start." },
   tlsCertFile: { ...optionalText(), default: "", about: "PEM file of the certificate chain. Empty: cleartext." },
@@ -49,6 +54,12 @@ const table = {
     default: "30000",
     about: "How long a room is followed without a reader.",
   },
+  roomLingerMsMax: {
+    ...wholeNumber(0, 1_000),
+    default: "20",
+    about:
+      "How long a message may wait for others in a room so busy that delivering one by one would take over a twentieth of a core. 0: never.",
+  },
   openingTimeoutMs: {
     ...wholeNumber(100, 600_000),
     default: "5000",
@@ -84,6 +95,11 @@ export const gatewaySettings = new SettingsTable("streaming-chat: a live-chat ga
   const problems = checkStorageSettings(settings);
   if ((settings.tlsCertFile === undefined) !== (settings.tlsKeyFile === undefined)) {
     problems.push("--tls-cert-file and --tls-key-file: both or none");
+  }
+  if (settings.processes !== 1 && !isDistributed(settings)) {
+    problems.push(
+      `--processes ${settings.processes}: more than one need --redis-url or --redis-cluster-nodes; a data directory is open in one process`,
+    );
   }
   return problems;
 });

@@ -3,7 +3,8 @@
  * none. An entry comes into being for each stamp that the publisher's socket sends, so that what is measured is delivering,
  * and not SendMessage, SQLite or the workers.
  *
- * `bun bench/fan-out/gateway.ts` prints its two ports as JSON: one for readers, one for the publisher.
+ * `bun bench/fan-out/gateway.ts [LINGER_MS_MAX]` prints its two ports as JSON: one for readers, one for the publisher. Rooms gather
+ * as they do by default (`--room-linger-ms-max`), or at most so long; 0: each message is a write.
  */
 import { create } from "@bufbuild/protobuf";
 import pino from "pino";
@@ -63,7 +64,14 @@ class PassingLog implements RoomLog {
   async close(): Promise<void> {}
 }
 
-const settings = gatewaySettings.read(["--port", "0", "--demo", "false", "--initial-rooms", roomId], {});
+const [lingerMsMax] = process.argv.slice(2);
+const settings = gatewaySettings.read(
+  [
+    ...["--port", "0", "--demo", "false", "--initial-rooms", roomId],
+    ...(lingerMsMax === undefined ? [] : ["--room-linger-ms-max", lingerMsMax]),
+  ],
+  {},
+);
 if (settings === "help") {
   throw new Error("these are no words for help");
 }

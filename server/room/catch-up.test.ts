@@ -9,6 +9,7 @@ import { encodeMessage } from "../../storage/log/log-event.ts";
 import type { LogConsumer } from "../../storage/log/room-log.ts";
 import { formatPosition, type Position, parsePosition } from "../../storage/position.ts";
 import { catchUp, type Start, startCursor } from "./catch-up.ts";
+import { FakeClock } from "./delivery-pace.fake-clock.ts";
 import { Hub } from "./hub.ts";
 import { FakeSink } from "./reader.fake-sink.ts";
 import type { Reader } from "./reader.ts";
@@ -30,10 +31,15 @@ const hubLimits = {
   heartbeatIntervalMs: 60_000,
   streamAgeMaxMs: 3_600_000,
   roomIdleMs: 60_000,
+  roomLingerMsMax: 1_000,
 };
 
-/** One gateway on real embedded storage whose memory holds little, so that readers cross all its parts. */
+/**
+ * One gateway on real embedded storage whose memory holds little, so that readers cross all its parts. Its clock makes
+ * every write a long one, so that rooms soon gather what comes; time passes when the test says so.
+ */
 class Gateway {
+  readonly clock = new FakeClock(20);
   readonly storage: EmbeddedStorage;
   readonly hub: Hub;
   readonly history: RoomHistory;
@@ -42,7 +48,7 @@ class Gateway {
 
   constructor(roomLogEntriesMax = 3) {
     this.storage = openEmbeddedStorage({ directory: ":memory:", log: { roomLogEntriesMax } });
-    this.hub = new Hub(this.storage.log, hubLimits, { delivered() {}, undecodable() {} });
+    this.hub = new Hub(this.storage.log, hubLimits, { delivered() {}, undecodable() {} }, Math.random, this.clock);
     this.history = new RoomHistory(this.storage.log, this.storage.history);
     this.consumer = this.storage.log.consumer("persist", "test");
   }
@@ -73,6 +79,11 @@ class Gateway {
     return { sink, reader, live: catchUp(subscription, this.history, cursor, room.description.version) };
   }
 
+  /** What is gathered goes out. */
+  rested(): void {
+    this.clock.runUntil(this.clock.now() + hubLimits.roomLingerMsMax);
+  }
+
   async close(): Promise<void> {
     this.hub.close();
     await (await this.consumer).close();
@@ -91,7 +102,8 @@ type Step =
   | { do: "persist"; entries: number }
   | { do: "subscribe"; from: "live" | "tail" | "after"; at: number }
   | { do: "stall"; reader: number }
-  | { do: "drain"; reader: number };
+  | { do: "drain"; reader: number }
+  | { do: "rest" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("say" as const), times: fc.integer({ min: 1, max: 6 }) }) },
@@ -106,6 +118,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("stall" as const), reader: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("drain" as const), reader: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.constant({ do: "rest" as const }) },
 );
 
 describe("a reader who joins", () => {
@@ -153,6 +166,9 @@ describe("a reader who joins", () => {
             case "drain":
               readers[each.reader]?.sink.drain();
               break;
+            case "rest":
+              gateway.rested();
+              break;
           }
         }
         for (const { sink } of readers) {
@@ -160,6 +176,7 @@ describe("a reader who joins", () => {
         }
         await Promise.all(readers.map(({ live }) => live));
         await gateway.say();
+        gateway.rested();
         for (const { sink, wanted } of readers) {
           sink.drain();
           expect(positions(sink)).toEqual(wanted());

@@ -14,6 +14,7 @@ import type { Following, RoomLog } from "../../storage/log/room-log.ts";
 import { formatPosition } from "../../storage/position.ts";
 import { refuse } from "../rpc/refusals.ts";
 import type { ResponseSink } from "../transport/response-sink.ts";
+import { type Clock, DeliveryPace, processClock } from "./delivery-pace.ts";
 import type { Codec } from "./outgoing.ts";
 import { Reader, type ReaderLimits } from "./reader.ts";
 import { Room, type RoomObserver } from "./room.ts";
@@ -29,6 +30,8 @@ export interface HubLimits extends ReaderLimits {
   streamAgeMaxMs: number;
   /** How long a room is followed after its last reader has left. */
   roomIdleMs: number;
+  /** How long what reaches a hot room may wait for more; 0: nothing waits. */
+  roomLingerMsMax: number;
 }
 
 interface FollowedRoom {
@@ -53,17 +56,26 @@ export class Hub {
   readonly #limits: HubLimits;
   readonly #observer: RoomObserver;
   readonly #random: () => number;
+  readonly #pace: DeliveryPace;
   readonly #rooms = new Map<string, FollowedRoom>();
   /** Open readers and when they are too old, performance.now. */
   readonly #readers = new Map<Reader, number>();
   readonly #timer: ReturnType<typeof setInterval>;
   #isDraining = false;
 
-  constructor(log: RoomLog, limits: HubLimits, observer: RoomObserver, random: () => number = Math.random) {
+  /** @param clock of the rooms' pace */
+  constructor(
+    log: RoomLog,
+    limits: HubLimits,
+    observer: RoomObserver,
+    random: () => number = Math.random,
+    clock: Clock = processClock,
+  ) {
     this.#log = log;
     this.#limits = limits;
     this.#observer = observer;
     this.#random = random;
+    this.#pace = new DeliveryPace(limits.roomLingerMsMax, clock);
     this.#timer = setInterval(() => this.#tick(), tickMs);
   }
 
@@ -119,7 +131,7 @@ export class Hub {
       known.idleSince = undefined;
       return known.ready;
     }
-    const room = new Room(description, this.#limits.recentEntriesMax, this.#observer);
+    const room = new Room(description, this.#limits.recentEntriesMax, this.#observer, this.#pace);
     const followed: FollowedRoom = {
       room,
       following: undefined,

@@ -5,6 +5,7 @@ import { EndReason, GapReason } from "../../gen/chat/v1/event_pb.ts";
 import { MessageSchema } from "../../gen/chat/v1/message_pb.ts";
 import { type Room as RoomDescription, RoomSchema, RoomStatus } from "../../gen/chat/v1/room_pb.ts";
 import { encodeMessage } from "../../storage/log/log-event.ts";
+import { DeliveryPace } from "./delivery-pace.ts";
 import { FakeSink } from "./reader.fake-sink.ts";
 import { Reader } from "./reader.ts";
 import { Room, type RoomObserver } from "./room.ts";
@@ -20,7 +21,7 @@ const description: RoomDescription = create(RoomSchema, {
 });
 
 function liveRoom(): Room {
-  const room = new Room(description, 100, observer);
+  const room = new Room(description, 100, observer, new DeliveryPace(0));
   room.followed(undefined);
   return room;
 }

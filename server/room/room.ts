@@ -1,10 +1,11 @@
 /**
  * One room in this process: follows the room's log and hands what comes to every subscription.
  *
- * What arrives within one turn goes out as one write. The newest entries stay here, encoded, so that a reader who joins
- * or comes back soon costs no storage anything.
+ * What arrives within one turn goes out as one write; where the room is hot, what arrives within a short rest
+ * (`delivery-pace.ts`). The newest entries stay here, encoded, so that a reader who joins or comes back soon costs no
+ * storage anything.
  *
- * State: the subscriptions, the newest `recentEntriesMax` entries, the room's description and its top.
+ * State: the subscriptions, the newest `recentEntriesMax` entries, those not yet delivered, the room's description and its top.
  */
 import { create } from "@bufbuild/protobuf";
 import { EndReason, type Event, EventSchema, GapReason } from "../../gen/chat/v1/event_pb.ts";
@@ -12,6 +13,7 @@ import { type Room as RoomDescription, RoomStatus } from "../../gen/chat/v1/room
 import { decodeEntry } from "../../storage/log/log-event.ts";
 import type { LogEntry, LostRange, RoomFollower } from "../../storage/log/room-log.ts";
 import { comparePositions, formatPosition, type Position } from "../../storage/position.ts";
+import { type Clock, type DeliveryPace, RoomPace } from "./delivery-pace.ts";
 import { Lane } from "./lane.ts";
 import { type Outgoing, OutgoingEntry, OutgoingSeries } from "./outgoing.ts";
 import { outgoingEvent, outgoingGap, type Subscription } from "./subscription.ts";
@@ -31,9 +33,15 @@ interface MissingEntries {
   outgoing: Outgoing;
 }
 
+/**
+ * Bytes of entries that are gathered at most. Writing so many costs so much more than making the write that gathering
+ * further saves nothing; and a reader who is behind can hold some such writes.
+ */
+const gatheredBytesMax = 32_768;
+
 export interface RoomObserver {
-  /** One batch went to so many subscriptions. */
-  delivered(entries: number, subscriptions: number): void;
+  /** One batch went to so many subscriptions, and that took so long. */
+  delivered(entries: number, subscriptions: number, ms: number): void;
   /** An entry that is not an event: somebody else wrote into the log. It is left out. */
   undecodable(entry: LogEntry, error: unknown): void;
 }
@@ -42,6 +50,8 @@ export class Room implements RoomFollower {
   readonly roomId: string;
   readonly #recentEntriesMax: number;
   readonly #observer: RoomObserver;
+  readonly #pace: RoomPace;
+  readonly #clock: Clock;
   /** All who are live. */
   readonly #subscriptions = new Set<Subscription>();
   /** Those of them whose readers take what they are sent, by codec and framing. */
@@ -58,15 +68,24 @@ export class Room implements RoomFollower {
   #top: Position | undefined;
   /** The newest position that live subscriptions were handed. */
   #deliveredTop: Position | undefined;
+  /** What has come and is not delivered. */
   #batch: RecentEntry[] = [];
+  #batchBytes = 0;
+  /** Turns of the event loop in which it came. */
+  #batchTurns = 0;
+  #isTurnOpen = false;
+  /** Whether a timer will look after it. */
+  #isResting = false;
   #topWaiting: (() => void)[] = [];
   #lastMissing: MissingEntries | undefined;
 
-  constructor(description: RoomDescription, recentEntriesMax: number, observer: RoomObserver) {
+  constructor(description: RoomDescription, recentEntriesMax: number, observer: RoomObserver, pace: DeliveryPace) {
     this.roomId = description.roomId;
     this.#description = description;
     this.#recentEntriesMax = recentEntriesMax;
     this.#observer = observer;
+    this.#pace = new RoomPace(pace);
+    this.#clock = pace.clock;
   }
 
   /** Following has begun: the log's top at that time. Entries after it may have arrived before. */
@@ -159,7 +178,7 @@ export class Room implements RoomFollower {
     }
   }
 
-  /** The next entry of the log. What arrives in one turn is delivered together, at its end. */
+  /** The next entry of the log. What arrives in one turn is delivered together: at its end, or at the end of the room's rest. */
   entry(entry: LogEntry): void {
     this.#top = entry.position;
     let event: Event;
@@ -180,8 +199,11 @@ export class Room implements RoomFollower {
     if (this.#recent.length >= 2 * this.#recentEntriesMax) {
       this.#forget(this.#recent.length - this.#recentEntriesMax);
     }
-    if (this.#batch.push(recent) === 1) {
-      queueMicrotask(() => this.flush());
+    this.#batch.push(recent);
+    this.#batchBytes += entry.event.length;
+    if (!this.#isTurnOpen) {
+      this.#isTurnOpen = true;
+      queueMicrotask(this.#endTurn);
     }
     this.#wakeTopWaiting();
   }
@@ -197,7 +219,7 @@ export class Room implements RoomFollower {
     }
   }
 
-  /** Delivers what has arrived in this turn. */
+  /** Delivers what has arrived. */
   flush(): void {
     const batch = this.#batch;
     const first = batch[0];
@@ -205,15 +227,48 @@ export class Room implements RoomFollower {
     if (!first || !last) {
       return;
     }
+    // Whoever needs the room up to date need not wait for the end of the turn.
+    const turns = Math.max(1, this.#batchTurns);
     this.#batch = [];
+    this.#batchBytes = 0;
+    this.#batchTurns = 0;
+    const began = this.#clock.now();
     const outgoing = together(batch);
     this.#deliveredTop = last.position;
     this.send(outgoing);
-    this.#observer.delivered(batch.length, this.#subscriptions.size);
+    const ended = this.#clock.now();
+    this.#pace.wrote(began, ended, turns);
+    this.#observer.delivered(batch.length, this.#subscriptions.size, ended - began);
     if (this.#description.status === RoomStatus.CLOSED) {
       this.endAll(EndReason.ROOM_CLOSED);
     }
   }
+
+  readonly #endTurn = (): void => {
+    this.#isTurnOpen = false;
+    if (this.#batch.length > 0) {
+      this.#batchTurns++;
+      this.#flushAfterRest();
+    }
+  };
+
+  #flushAfterRest(): void {
+    const waitMs = this.#pace.waitMs(this.#clock.now());
+    if (waitMs === 0 || this.#batchBytes >= gatheredBytesMax) {
+      this.flush();
+    } else if (!this.#isResting) {
+      this.#isResting = true;
+      this.#clock.later(this.#endRest, waitMs);
+    }
+  }
+
+  readonly #endRest = (): void => {
+    this.#isResting = false;
+    // It may have been flushed meanwhile, and rest anew.
+    if (this.#batch.length > 0) {
+      this.#flushAfterRest();
+    }
+  };
 
   /** Ends the room for all who are in it. */
   endAll(reason: EndReason, retryAfterMs = 0): void {
