@@ -1,7 +1,8 @@
 /** The room log on Redis: the contract on a real server, then what is its own: the fence, repair, and Redis going away. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
-import { type RedisServer, startRedis, startRedisCluster } from "../../../test/harness/redis.ts";
+import { type RedisServer, startRedis } from "../../../test/harness/redis.ts";
+import { startRedisCluster } from "../../../test/harness/redis-cluster.ts";
 import { waitFor } from "../../../test/harness/wait-for.ts";
 import { ChatDatabase } from "../../chat-database.ts";
 import { type HistoryStore, HistoryUnavailableError } from "../../history/history-store.ts";
