@@ -195,8 +195,8 @@ export class RedisConsumer implements LogConsumer {
 
   async #takeShard(shard: Shard, entriesMax: number): Promise<Delivery[]> {
     const { keys, link, group, name, leaseMs } = this.#options;
-    const unsure = shard.isUnsure || shard.generation !== link.generation;
-    const { generation } = link;
+    const generation = link.generationOf(keys.shardLog(shard.index));
+    const unsure = shard.isUnsure || shard.generation !== generation;
     // Until the answer is there.
     shard.isUnsure = true;
     const reply = (await takeScript.run(

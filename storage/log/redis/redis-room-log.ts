@@ -31,18 +31,13 @@ import type {
   RoomLog,
 } from "../room-log.ts";
 import appendSource from "./append.lua" with { type: "text" };
+import { openRedisLink, type RedisEndpoint } from "./open-redis-link.ts";
 import readSource from "./read.lua" with { type: "text" };
 import { RedisConsumer } from "./redis-consumer.ts";
 import { parseOptionalPosition, parseRoomEntry } from "./redis-entries.ts";
 import { type FollowingsObserver, RedisFollowings } from "./redis-followings.ts";
 import { RedisKeys, shardsDefault } from "./redis-keys.ts";
-import {
-  openRedisLink,
-  type RedisEndpoint,
-  type RedisLink,
-  type RedisLinkOptions,
-  RedisReplyError,
-} from "./redis-link.ts";
+import { type RedisLink, type RedisLinkOptions, RedisReplyError } from "./redis-link.ts";
 import { RedisScript } from "./redis-script.ts";
 import { type RedisTrimResult, trimShard } from "./redis-trim.ts";
 
@@ -449,6 +444,7 @@ export class RedisRoomLog implements RoomLog {
         up?.();
       },
       down: (error) => this.#observer.down?.(name, error),
+      missed: (channels) => void this.#followings.missed(channels),
     };
     return openRedisLink(this.#endpoint, options);
   }
