@@ -77,7 +77,7 @@ const checks: readonly Check[] = [
   command("static", "knip", bin("knip", "--no-progress")),
   bunTest("unit", "unit and integration tests", ["system", "cassandra"]),
   { part: "conformance", name: "Connect conformance suite", needs: ["dependencies", "conformance"], run: conformance },
-  bunTest("e2e", "end-to-end tests", ["system", "grpcurl", "python"]),
+  bunTest("e2e", "end-to-end tests", ["system", "cassandra", "grpcurl", "python"]),
   bunTest("browser", "browser tests", ["system"]),
 ];
 

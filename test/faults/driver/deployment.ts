@@ -36,6 +36,8 @@ export interface Deployment {
   /** Where clients reach the gateways, http://host:port; the same for the whole run. */
   readonly gatewayUrls: readonly string[];
   readonly members: readonly Member[];
+  /** By which other programs find the storage, as environment variables. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Reads the store behind the gateways, while they run. */
   readonly stored: RowSource;
   /** Ends all members, and removes their data. */

@@ -100,6 +100,7 @@ async function startDeployment(name: string, startCarrier: () => Promise<Carrier
       name: `${name}: ${gatewayCount} gateways, ${workerCount} workers, ${carrier.name}, Cassandra`,
       gatewayUrls: gateways.map(({ url }) => url),
       members,
+      settings,
       stored: storeRows(storage.history),
       stop,
     };
