@@ -7,8 +7,9 @@
  *                        └── CLUSTER SLOTS, while ─────────┘
  *                            a master is missing
  *
- * A command that was redirected was not run, so it is sent again; any other failure is the caller's, as with one server. A
- * node that does not answer holds up only what goes to it.
+ * A command that was redirected was not run, so it is sent again, as is one whose keys are in two places because their slot
+ * moves (TRYAGAIN), for half the answer timeout; any other failure is the caller's, as with one server. A node that does not
+ * answer holds up only what goes to it.
  *
  * Why not the client's own cluster: it goes on sending to a master that is frozen after a replica has taken over, and takes
  * the word that a channel has moved for the answer of a command under way, so that a room stays silent.
@@ -35,6 +36,9 @@ import {
 const redirectionsMax = 5;
 /** How often the masters are asked for while one is missing. */
 const lookBackoff = { baseMs: 50, maxMs: 250 };
+
+/** How soon a command is sent again whose keys are in two places, because their slot moves. */
+const moveBackoff = { baseMs: 20, maxMs: 100 };
 
 interface Node {
   readonly address: string;
@@ -150,22 +154,32 @@ export class RedisClusterLink implements RedisLink {
 
   /** Does something at the master of a slot, and goes where that sends it. */
   async #atMaster<T>(slot: number, work: (connection: RedisConnection, isAsking: boolean) => Promise<T>): Promise<T> {
+    const { answerTimeoutMs } = this.#options;
+    const startedMs = performance.now();
     let address = this.#masters[slot];
     let isAsking = false;
-    for (let redirections = 0; ; redirections += 1) {
+    for (let redirections = 0, moves = 0; ; ) {
       if (address === undefined || this.#closing.signal.aborted) {
         throw this.#unavailable();
       }
       const { connection } = this.#node(address);
       try {
         // Of one that was open and is not, this does not wait.
-        await connection.opened(this.#options.answerTimeoutMs);
+        await connection.opened(answerTimeoutMs);
         return await work(connection, isAsking);
       } catch (error) {
+        if (replyOf(error)?.code === "TRYAGAIN" && performance.now() - startedMs < answerTimeoutMs / 2) {
+          moves += 1;
+          await pause(backoffDelayMs(moves, moveBackoff), this.#closing.signal);
+          address = this.#masters[slot];
+          isAsking = false;
+          continue;
+        }
         const redirection = redirectionOf(error, address);
         if (!redirection || redirections === redirectionsMax) {
           throw error;
         }
+        redirections += 1;
         address = redirection.address;
         isAsking = redirection.isAsking;
         if (!isAsking) {
@@ -321,14 +335,20 @@ function isUp({ connection }: Node): boolean {
   return connection.incarnation !== undefined;
 }
 
+/** What Redis answered, where it answered. */
+function replyOf(error: unknown): RedisReplyError | undefined {
+  const cause = error instanceof RoomLogUnavailableError ? error.cause : error;
+  return cause instanceof RedisReplyError ? cause : undefined;
+}
+
 /** @param from who answered: a redirection may leave out the host where it is the same */
 function redirectionOf(error: unknown, from: string): { address: string; isAsking: boolean } | undefined {
-  const cause = error instanceof RoomLogUnavailableError ? error.cause : undefined;
-  if (!(cause instanceof RedisReplyError) || !["MOVED", "ASK"].includes(cause.code)) {
+  const { code = "", message = "" } = replyOf(error) ?? {};
+  if (!["MOVED", "ASK"].includes(code)) {
     return undefined;
   }
   // "MOVED 3999 127.0.0.1:6381"
-  const to = cause.message.split(" ")[2] ?? "";
+  const to = message.split(" ")[2] ?? "";
   const address = to.startsWith(":") ? `${from.slice(0, from.lastIndexOf(":"))}${to}` : to;
-  return { address, isAsking: cause.code === "ASK" };
+  return { address, isAsking: code === "ASK" };
 }
