@@ -76,9 +76,7 @@ export class RedisClusterChannels {
   settle(): void {
     if (!this.#isSettling) {
       this.#isSettling = true;
-      void this.#settleAll().finally(() => {
-        this.#isSettling = false;
-      });
+      void this.#settleAll();
     }
   }
 
@@ -92,7 +90,7 @@ export class RedisClusterChannels {
     for (let failures = 0; !signal.aborted; ) {
       const homeless = [...this.#wanted].filter(([channel, wanted]) => !isAtHome(channel, wanted));
       if (homeless.length === 0) {
-        return;
+        break;
       }
       const groups = [...bySlot(homeless.map(([channel]) => channel))];
       const results = await Promise.all(groups.map((group) => this.#subscribeAgain(group)));
@@ -106,6 +104,8 @@ export class RedisClusterChannels {
         await pause(backoffDelayMs(failures, againBackoff), signal);
       }
     }
+    // No await since nothing was found homeless: what changes from here on begins anew.
+    this.#isSettling = false;
   }
 
   /** Never rejects. @returns those that are at home again */

@@ -247,9 +247,7 @@ export class RedisClusterLink implements RedisLink {
   #look(): void {
     this.#mustLook = true;
     this.#check();
-    this.#looking ??= this.#lookUntilWell().finally(() => {
-      this.#looking = undefined;
-    });
+    this.#looking ??= this.#lookUntilWell();
   }
 
   async #lookUntilWell(): Promise<void> {
@@ -263,6 +261,8 @@ export class RedisClusterLink implements RedisLink {
       }
       await pause(backoffDelayMs(looks, lookBackoff), signal);
     }
+    // No await since there was nothing to look for: what goes missing from here on begins anew.
+    this.#looking = undefined;
   }
 
   /** @throws the last node's error, if none answers */
