@@ -9,7 +9,7 @@ import type { HistoryStore } from "./history/history-store.ts";
 import { EmbeddedHotWords } from "./hot-words/embedded-hot-words.ts";
 import type { HotWords } from "./hot-words/hot-words.ts";
 import { openRedisHotWords } from "./hot-words/redis/redis-hot-words.ts";
-import type { RedisEndpoint } from "./log/redis/redis-link.ts";
+import type { RedisEndpoint } from "./log/redis/open-redis-link.ts";
 import { openRedisRoomLog, type RedisRoomLogObserver } from "./log/redis/redis-room-log.ts";
 import type { RoomLog } from "./log/room-log.ts";
 import type { RoomDirectory } from "./rooms/room-directory.ts";

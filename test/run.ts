@@ -79,7 +79,7 @@ const checks: readonly Check[] = [
   bunTest("unit", "unit and integration tests", ["system", "cassandra"]),
   { part: "conformance", name: "Connect conformance suite", needs: ["dependencies", "conformance"], run: conformance },
   { part: "conformance", name: "h2spec", needs: ["dependencies", "system", "h2spec"], run: http2Conformance },
-  bunTest("e2e", "end-to-end tests", ["system", "grpcurl", "python"]),
+  bunTest("e2e", "end-to-end tests", ["system", "cassandra", "grpcurl", "python"]),
   bunTest("browser", "browser tests", ["system"]),
 ];
 

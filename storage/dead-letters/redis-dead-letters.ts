@@ -8,7 +8,8 @@
  *     {chat:dead}:order     zset  the same names by the time they came, Unix ms
  */
 
-import { openRedisLink, type RedisEndpoint, type RedisLink } from "../log/redis/redis-link.ts";
+import { openRedisLink, type RedisEndpoint } from "../log/redis/open-redis-link.ts";
+import type { RedisLink } from "../log/redis/redis-link.ts";
 import { RedisScript } from "../log/redis/redis-script.ts";
 import type { Delivery, LogEntry } from "../log/room-log.ts";
 import { formatPosition, parsePosition } from "../position.ts";

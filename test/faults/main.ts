@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Deployment } from "./driver/deployment.ts";
-import { startDistributedDeployment } from "./driver/distributed-deployment.ts";
+import { startClusterDeployment, startDistributedDeployment } from "./driver/distributed-deployment.ts";
 import { startEmbeddedDeployment } from "./driver/embedded-deployment.ts";
 import { runFaults } from "./driver/fault-run.ts";
 import { faults } from "./driver/faults.ts";
@@ -15,13 +15,14 @@ import { report } from "./driver/report.ts";
 const deployments: Readonly<Record<string, () => Promise<Deployment>>> = {
   embedded: startEmbeddedDeployment,
   distributed: startDistributedDeployment,
+  cluster: startClusterDeployment,
 };
 
 const usage = `Runs a deployment under faults, and checks that nothing is lost, doubled, reordered or made up.
 
   bun run test:faults [-- options]
 
-  --deployment NAME  ${Object.keys(deployments).join(", ")}                  default embedded
+  --deployment NAME  ${Object.keys(deployments).join(", ")}         default embedded
   --seed N           the same number, the same schedule       default a random one, printed
   --runs N           runs, with seeds N, N+1, …               default 1
   --minutes N        how long things break, for each run      default 1
@@ -34,7 +35,7 @@ const usage = `Runs a deployment under faults, and checks that nothing is lost, 
   --help
 
 Faults:
-${faults.map(({ name, about }) => `  ${name.padEnd(20)} ${about}`).join("\n")}
+${faults.map(({ name, about }) => `  ${name.padEnd(23)} ${about}`).join("\n")}
 `;
 
 process.exit(await main(process.argv.slice(2)));

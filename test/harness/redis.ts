@@ -1,6 +1,6 @@
 /**
- * Real Redis servers for tests: each on a free port of the loopback, with a directory of its own, stopped by its process
- * id. One server (`startRedis`), or a cluster of masters with or without replicas (`startRedisCluster`).
+ * A real Redis for tests: on a free port of the loopback, with a directory of its own, stopped by its process id. Several
+ * of them as a cluster: redis-cluster.ts.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -132,81 +132,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   return server;
 }
 
-export interface RedisCluster {
-  /** The masters at the start come first. */
-  readonly nodes: readonly RedisServer[];
-  readonly urls: readonly string[];
-  stop(): Promise<void>;
-}
-
-const slots = 16_384;
-
-/** Starts a cluster and resolves once every node sees all slots served. */
-export async function startRedisCluster({ masters = 3, replicasEach = 0 } = {}): Promise<RedisCluster> {
-  const nodes: RedisServer[] = [];
-  const stop = async () => {
-    await Promise.all(nodes.map((node) => node.stop()));
-  };
-  try {
-    const count = masters * (1 + replicasEach);
-    const busPorts: number[] = [];
-    for (let index = 0; index < count; index += 1) {
-      const busPort = await freePort();
-      const settings = {
-        "cluster-enabled": "yes",
-        "cluster-config-file": "nodes.conf",
-        "cluster-node-timeout": "2000",
-        "cluster-port": String(busPort),
-        // By default a replica waits 5 s before it copies anything, and until then it cannot take over.
-        "repl-diskless-sync-delay": "0",
-      };
-      nodes.push(await startRedis({ settings }));
-      busPorts.push(busPort);
-    }
-    const [first] = nodes as [RedisServer];
-    for (const [index, node] of nodes.entries()) {
-      if (index < masters) {
-        const from = Math.floor((slots * index) / masters);
-        const to = Math.floor((slots * (index + 1)) / masters) - 1;
-        await node.command("CLUSTER", "ADDSLOTSRANGE", String(from), String(to));
-      }
-      if (index > 0) {
-        await first.command("CLUSTER", "MEET", "127.0.0.1", String(node.port), String(busPorts[index]));
-      }
-    }
-    const knows = async (node: RedisServer, text: string) =>
-      String(await node.command("CLUSTER", "INFO")).includes(text);
-    await waitFor("the nodes of the cluster know each other", async () => {
-      const known = await Promise.all(nodes.map((node) => knows(node, `cluster_known_nodes:${count}`)));
-      return known.every(Boolean);
-    });
-    const ids = await Promise.all(nodes.map((node) => node.command("CLUSTER", "MYID")));
-    for (const [index, node] of nodes.entries()) {
-      if (index >= masters) {
-        const master = String(ids[index % masters]);
-        // It must have heard of its master first.
-        await waitFor("a replica follows its master", () =>
-          node.command("CLUSTER", "REPLICATE", master).then(
-            () => true,
-            () => false,
-          ),
-        );
-        await waitFor("a replica has what its master has", async () =>
-          String(await node.command("INFO", "replication")).includes("master_link_status:up"),
-        );
-      }
-    }
-    await waitFor("the cluster serves all slots", async () => {
-      const states = await Promise.all(nodes.map((node) => knows(node, "cluster_state:ok")));
-      return states.every(Boolean);
-    });
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { nodes, urls: nodes.map(({ url }) => url), stop };
-}
-
 function redisServerPath(): string {
   const path = Bun.which("redis-server");
   if (!path) {
@@ -217,7 +142,8 @@ function redisServerPath(): string {
   return path;
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

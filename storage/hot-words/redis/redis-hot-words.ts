@@ -7,8 +7,9 @@
  * room's shard that vanish when a room falls silent.
  */
 import { RoomLogUnavailableError } from "../../log/errors.ts";
+import { openRedisLink, type RedisEndpoint } from "../../log/redis/open-redis-link.ts";
 import { RedisKeys, shardsDefault } from "../../log/redis/redis-keys.ts";
-import { openRedisLink, type RedisEndpoint, type RedisLink } from "../../log/redis/redis-link.ts";
+import type { RedisLink } from "../../log/redis/redis-link.ts";
 import { RedisScript } from "../../log/redis/redis-script.ts";
 import type { HotWordCount, HotWords, WordUse } from "../hot-words.ts";
 import source from "./hot-words.lua" with { type: "text" };

@@ -25,7 +25,7 @@ export interface RedisConsumerOptions {
   name: string;
   /** For scripts. */
   link: RedisLink;
-  /** For blocking reads, its own. Undefined on a cluster, where one command cannot wait for several slots: it looks every `lookIntervalMs`. */
+  /** For blocking reads, its own. Undefined on a cluster, where one command cannot wait for several slots: it asks every `lookIntervalMs`. */
   waitLink: RedisLink | undefined;
   keys: RedisKeys;
   /** How long another member waits for a member that is gone. */
@@ -167,36 +167,37 @@ export class RedisConsumer implements LogConsumer {
     const shift = candidates.length > 0 ? this.#turn++ % candidates.length : 0;
     candidates = [...candidates.slice(shift), ...candidates.slice(0, shift)];
     const deliveries: Delivery[] = [];
+    let failure: unknown;
+    let answers = 0;
     while (candidates.length > 0 && deliveries.length < entriesMax) {
       const left = entriesMax - deliveries.length;
       const round = candidates.slice(0, Math.min(left, shardsAtOnceMax));
       const wanted = Math.min(takeEntriesMax, Math.floor(left / round.length));
       const taken = await Promise.allSettled(round.map((shard) => this.#takeShard(shard, wanted)));
-      let failure: unknown;
       for (const one of taken) {
         if (one.status === "fulfilled") {
+          answers += 1;
           deliveries.push(...one.value);
         } else {
           failure = one.reason;
         }
       }
-      // What was taken is in hand and goes out; who takes next meets the failure.
-      if (failure && deliveries.length === 0) {
-        throw failure;
-      }
       // Once more only where there may be more.
-      candidates = [...candidates.slice(round.length), ...round.filter(({ state }) => state === "waiting")];
-      if (failure) {
-        break;
-      }
+      const more = round.filter(({ state }, at) => state === "waiting" && taken[at]?.status === "fulfilled");
+      candidates = [...candidates.slice(round.length), ...more];
+    }
+    // A node of a cluster that is away is no reason to leave the others' shards alone; the next look asks it again.
+    const isPartial = this.#options.link.isCluster && this.#shards.some(({ isUnsure }) => !isUnsure);
+    if (failure && answers === 0 && !isPartial) {
+      throw failure;
     }
     return deliveries;
   }
 
   async #takeShard(shard: Shard, entriesMax: number): Promise<Delivery[]> {
     const { keys, link, group, name, leaseMs } = this.#options;
-    const unsure = shard.isUnsure || shard.generation !== link.generation;
-    const { generation } = link;
+    const generation = link.generationOf(keys.shardLog(shard.index));
+    const unsure = shard.isUnsure || shard.generation !== generation;
     // Until the answer is there.
     shard.isUnsure = true;
     const reply = (await takeScript.run(
@@ -296,15 +297,11 @@ export class RedisConsumer implements LogConsumer {
     const onStop = () => stopped.resolve();
     stop.addEventListener("abort", onStop, { once: true });
     const timer = pause(lookIntervalMs, interval.signal);
-    const sounds = [woken, stopped.promise, timer];
-    if (waitLink) {
-      // It is left ringing when the wait ends: it takes nothing from the log, and the next wait goes on with it.
-      this.#ringing ??= this.#ring(waitLink).finally(() => {
-        this.#ringing = undefined;
-      });
-      sounds.push(this.#ringing);
-    }
-    await Promise.race(sounds);
+    // It is left ringing when the wait ends: it takes nothing from the log, and the next wait goes on with it.
+    this.#ringing ??= (waitLink ? this.#ring(waitLink) : this.#askEach()).finally(() => {
+      this.#ringing = undefined;
+    });
+    await Promise.race([woken, stopped.promise, timer, this.#ringing]);
     interval.abort();
     stop.removeEventListener("abort", onStop);
   }
@@ -323,14 +320,37 @@ export class RedisConsumer implements LogConsumer {
     try {
       const reply = await link.send(first, args);
       const heard = new Set(streamsOf(reply));
-      for (const shard of quiet) {
-        if (heard.has(keys.shardLog(shard.index)) && shard.state === "quiet") {
-          shard.state = "waiting";
-        }
-      }
+      hear(quiet.filter(({ index }) => heard.has(keys.shardLog(index))));
     } catch {
       // The look that follows says what is wrong, if it is Redis and not this connection.
       await pause(lookIntervalMs, this.#leaving.signal);
+    }
+  }
+
+  /** Asks each quiet shard whether it has got an entry; where none has, not again before `lookIntervalMs`. Never rejects. */
+  async #askEach(): Promise<void> {
+    const { keys, link, lookIntervalMs } = this.#options;
+    const quiet = this.#shards.filter(({ state }) => state === "quiet");
+    const ask = async ({ index, end }: Shard) => {
+      const log = keys.shardLog(index);
+      // One that cannot be asked is looked at in its turn.
+      const reply = await link.send(log, ["XREAD", "COUNT", "1", "STREAMS", log, end]).catch(() => null);
+      return streamsOf(reply).length > 0;
+    };
+    const answers = await Promise.all(quiet.map(ask));
+    const heard = quiet.filter((_, at) => answers[at]);
+    hear(heard);
+    if (heard.length === 0) {
+      await pause(lookIntervalMs, this.#leaving.signal);
+    }
+  }
+}
+
+/** There is more in these. */
+function hear(shards: readonly Shard[]): void {
+  for (const shard of shards) {
+    if (shard.state === "quiet") {
+      shard.state = "waiting";
     }
   }
 }

@@ -184,6 +184,15 @@ export class RedisFollowings {
     await this.readable();
   }
 
+  /** These channels were not subscribed to for a while (a cluster moved them). */
+  async missed(channels: readonly string[]): Promise<void> {
+    const rooms = channels.map((channel) => this.#rooms.get(this.#keys.roomOfChannel(channel)));
+    await this.#forEach(
+      rooms.filter((room) => room !== undefined),
+      (room) => this.#bringUpToDate(room),
+    );
+  }
+
   /** Logs can be read again: rooms that could not be brought up to date can be now. */
   async readable(): Promise<void> {
     await this.#forEach([...this.#rooms.values()], (room) => this.#bringUpToDate(room));
@@ -381,10 +390,11 @@ export class RedisFollowings {
   /** @returns whether the room was behind although its channel is open */
   async #bringUpToDate(room: FollowedRoom, waitMs = 0): Promise<boolean> {
     try {
-      if (!room.started || room.repairing) {
-        await room.repairing;
+      if (!room.started) {
         return false;
       }
+      // It may have read before what is asked about came.
+      await room.repairing;
       const top = await this.#reader.top(room.roomId);
       if (!room.isBehind(top)) {
         return false;

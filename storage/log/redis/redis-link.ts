@@ -4,16 +4,13 @@
  * `RedisConnection` is one connection to one server. The client underneath may not reconnect: a command belongs to one
  * connection, and each new one begins by reading whose life of which server this is, so what is sent always goes with the
  * incarnation of the server that gets it (the fence in append.lua rests on that). Whoever needs Pub/Sub, blocking reads or scripts takes a
- * connection for each. `RedisClusterLink` is the same to a Redis Cluster, where the client finds the node of a key.
+ * connection for each. To a Redis Cluster the same is made of one connection to each master (redis-cluster-link.ts).
  *
  * It owns its socket, the timer that finds a server that does not answer, and the loop that connects again.
  */
-import { createClient, createCluster, ErrorReply, RESP_TYPES } from "redis";
+import { createClient, ErrorReply, RESP_TYPES } from "redis";
 import { type Backoff, backoffDelayMs, pause } from "../../../lib/backoff.ts";
 import { RoomLogFullError, RoomLogUnavailableError } from "../errors.ts";
-
-/** Where Redis is: one server by URL (redis:// or rediss://, with user and password), or some nodes of a cluster. */
-export type RedisEndpoint = { url: string } | { cluster: readonly string[] };
 
 export interface RedisLinkOptions {
   /** For messages. */
@@ -28,6 +25,10 @@ export interface RedisLinkOptions {
   up?: (() => void) | undefined;
   /** It is not open any more, or could not be opened. */
   down?: ((error: unknown) => void) | undefined;
+  /** One server: it has ended the subscription to these channels, as when their slot moved to another. */
+  dropped?: ((channels: readonly string[]) => void) | undefined;
+  /** A cluster: these channels are subscribed to again; what was published on them meanwhile did not come. */
+  missed?: ((channels: readonly string[]) => void) | undefined;
 }
 
 export type RedisArgument = string | Buffer;
@@ -42,8 +43,11 @@ export interface RedisLink {
    * node has its own. Undefined: not open.
    */
   readonly incarnation: string | undefined;
-  /** Counts openings. */
-  readonly generation: number;
+  /**
+   * Which opening of which connection the commands of a key go through: another number, and what was known of the other end
+   * may be wrong.
+   */
+  generationOf(key: string): number;
   /**
    * Sends a command, or rejects at once if the link is not open. It is never sent twice.
    * @param key decides the node on a cluster
@@ -53,7 +57,7 @@ export interface RedisLink {
    * @throws {RoomLogFullError} too many commands wait
    */
   send(key: string, args: readonly RedisArgument[], reply?: ReplyOf): Promise<unknown>;
-  /** Subscribes to sharded channels. */
+  /** Subscribes to sharded channels. On a cluster that holds until `unsubscribe`, wherever their slots go. */
   subscribe(channels: readonly string[], listener: ChannelListener): Promise<void>;
   unsubscribe(channels: readonly string[], listener: ChannelListener): Promise<void>;
   /** The other end seems not to be what it should: begins anew. */
@@ -74,12 +78,6 @@ export class RedisReplyError extends Error {
   }
 }
 
-export function openRedisLink(endpoint: RedisEndpoint, options: RedisLinkOptions): RedisLink {
-  return "url" in endpoint
-    ? new RedisConnection(endpoint.url, options)
-    : new RedisClusterLink(endpoint.cluster, options);
-}
-
 /** Quick at first: most often it was one connection that broke. */
 const reconnectBackoff: Backoff = { baseMs: 50, maxMs: 2_000 };
 
@@ -92,8 +90,8 @@ const replyMappings = {
 const channelsPerCommandMax = 500;
 
 /**
- * Places in a client's queue that are never given away: the client's PING and the look at the incarnation stand in it too, and
- * where one finds no place the connection counts as broken, with all that waits for an answer on it.
+ * Places in a client's queue that are never given away: the client's PING and the look at the server stand in it too, and where
+ * one finds no place the connection counts as broken, with all that waits for an answer on it.
  */
 const commandsOfItsOwn = 100;
 
@@ -111,32 +109,78 @@ function newClient(url: string, { answerTimeoutMs, commandsMax }: RedisLinkOptio
 
 type Client = ReturnType<typeof newClient>;
 
-/** What both links do alike: open, notice the end, open again after a pause; be open or refuse. */
-abstract class ReopeningLink<C> {
-  protected readonly options: RedisLinkOptions;
-  /** Undefined: not open. */
-  protected client: C | undefined;
-  protected lastError: unknown;
-  readonly #what: string;
+export class RedisConnection implements RedisLink {
+  readonly isCluster = false;
+  readonly #url: string;
+  readonly #options: RedisLinkOptions;
   readonly #closing = new AbortController();
   readonly #firstOpened = Promise.withResolvers<void>();
+  readonly #watch: ReturnType<typeof setInterval>;
+  readonly #running: Promise<void>;
+  /** Undefined: not open. */
+  #client: Client | undefined;
   #incarnation: string | undefined;
   #generation = 0;
+  #lastError: unknown;
   #end: ((error: unknown) => void) | undefined;
-  #watch: ReturnType<typeof setInterval> | undefined;
-  #running: Promise<void> | undefined;
+  /** Commands without an answer, and since when nothing was answered. */
+  #waiting = 0;
+  #quietSinceMs = 0;
+  #isChecking = false;
+  /** Channels that the server has said it subscribed to. */
+  readonly #channels = new Set<string>();
+  /** Changes with every subscribing and unsubscribing that begins or ends. */
+  #channelChanges = 0;
 
-  constructor(what: string, options: RedisLinkOptions) {
-    this.#what = what;
-    this.options = options;
+  constructor(url: string, options: RedisLinkOptions) {
+    this.#url = url;
+    this.#options = options;
+    this.#watch = setInterval(() => this.#checkAnswers(), Math.ceil(options.answerTimeoutMs / 4));
+    this.#running = this.#run();
   }
 
   get incarnation(): string | undefined {
     return this.#incarnation;
   }
 
-  get generation(): number {
+  generationOf(_key: string): number {
     return this.#generation;
+  }
+
+  async send(_key: string, args: readonly RedisArgument[], reply: ReplyOf = "text"): Promise<unknown> {
+    const client = this.#openClient();
+    this.#expectRoom();
+    return this.#answered(client.sendCommand([...args], { typeMapping: replyMappings[reply] }));
+  }
+
+  /** Sends a command to a node of a cluster that is about to get the slot (ASK redirection). */
+  async sendAsking(args: readonly RedisArgument[], reply: ReplyOf): Promise<unknown> {
+    const client = this.#openClient();
+    this.#expectRoom();
+    // Both in one turn, so that nothing comes between. Where the first is refused, the second is too.
+    const [, answer] = await this.#answered(
+      Promise.all([
+        client.sendCommand(["ASKING"]),
+        client.sendCommand([...args], { typeMapping: replyMappings[reply] }),
+      ]),
+    );
+    return answer;
+  }
+
+  async subscribe(channels: readonly string[], listener: ChannelListener): Promise<void> {
+    await this.#inParts(
+      channels,
+      (client, part) => client.sSubscribe(part, listener, true),
+      (channel) => this.#channels.add(channel),
+    );
+  }
+
+  async unsubscribe(channels: readonly string[], listener: ChannelListener): Promise<void> {
+    await this.#inParts(
+      channels,
+      (client, part) => client.sUnsubscribe(part, listener, true),
+      (channel) => this.#channels.delete(channel),
+    );
   }
 
   renew(reason: unknown): void {
@@ -144,9 +188,7 @@ abstract class ReopeningLink<C> {
   }
 
   async opened(timeoutMs: number): Promise<void> {
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(() => timeout.reject(this.unavailable()), timeoutMs);
-    await Promise.race([this.#firstOpened.promise, timeout.promise]).finally(() => clearTimeout(timer));
+    await openedWithin(this.#firstOpened.promise, timeoutMs, () => this.#unavailable());
   }
 
   async close(): Promise<void> {
@@ -156,33 +198,26 @@ abstract class ReopeningLink<C> {
     await this.#running;
   }
 
-  /** A client that is not connected yet and tells `end` when it is no use any more. */
-  protected abstract make(end: (error: unknown) => void): C;
-  /** Connects it. @returns the server's incarnation */
-  protected abstract connect(client: C): Promise<string>;
-  /** Closes it at once; what waits for an answer of it is rejected. Must be harmless at any time. */
-  protected abstract drop(client: C): void;
-  /** Called a few times within the answer timeout. */
-  protected abstract checkAnswers(): void;
-
-  /** Not in the constructor: the class below has its fields only after that. */
-  protected begin(): void {
-    this.#watch = setInterval(() => this.checkAnswers(), Math.ceil(this.options.answerTimeoutMs / 4));
-    this.#running = this.#run();
-  }
-
   /** The client, where the link is open. @throws {RoomLogUnavailableError} */
-  protected openClient(): C {
-    if (!this.client) {
-      throw this.unavailable();
+  #openClient(): Client {
+    if (!this.#client) {
+      throw this.#unavailable();
     }
-    return this.client;
+    return this.#client;
   }
 
-  protected unavailable(): RoomLogUnavailableError {
-    const { name, retryAfterMs } = this.options;
-    const why = this.#closing.signal.aborted ? "the room log is closed" : `${this.#what} (${name}) is out of reach`;
-    return new RoomLogUnavailableError(why, retryAfterMs, { cause: this.lastError });
+  /** @throws {RoomLogFullError} as many commands wait as may */
+  #expectRoom(): void {
+    const { commandsMax, retryAfterMs } = this.#options;
+    if (this.#waiting >= commandsMax) {
+      throw new RoomLogFullError(this.#waiting, commandsMax, retryAfterMs);
+    }
+  }
+
+  #unavailable(): RoomLogUnavailableError {
+    const { name, retryAfterMs } = this.#options;
+    const why = this.#closing.signal.aborted ? "the room log is closed" : `Redis (${name}) is out of reach`;
+    return new RoomLogUnavailableError(why, retryAfterMs, { cause: this.#lastError });
   }
 
   async #run(): Promise<void> {
@@ -190,6 +225,7 @@ abstract class ReopeningLink<C> {
     let failures = 0;
     while (!signal.aborted) {
       const ended = Promise.withResolvers<void>();
+      const client = newClient(this.#url, this.#options);
       let isEnded = false;
       // Ending is synchronous: from the moment that it is known nothing is sent here any more.
       const end = (error: unknown) => {
@@ -197,25 +233,28 @@ abstract class ReopeningLink<C> {
           return;
         }
         isEnded = true;
-        this.lastError = error;
-        this.client = undefined;
+        this.#lastError = error;
+        this.#client = undefined;
         this.#incarnation = undefined;
-        this.drop(client);
+        this.#channels.clear();
+        client.destroy();
         ended.resolve();
       };
-      const client = this.make(end);
+      client.on("error", end);
+      client.on("sharded-channel-moved", (channel: string) => this.#dropped(channel));
       this.#end = end;
       try {
-        const incarnation = await this.connect(client);
+        await client.connect();
+        const incarnation = await readIncarnation(client);
         if (signal.aborted) {
           end(new Error("closed"));
         } else if (!isEnded) {
           failures = 0;
-          this.client = client;
+          this.#client = client;
           this.#incarnation = incarnation;
           this.#generation += 1;
           this.#firstOpened.resolve();
-          this.options.up?.();
+          this.#options.up?.();
         }
       } catch (error) {
         end(error);
@@ -224,92 +263,88 @@ abstract class ReopeningLink<C> {
       if (signal.aborted) {
         return;
       }
-      this.options.down?.(this.lastError);
+      this.#options.down?.(this.#lastError);
       failures += 1;
       await pause(backoffDelayMs(failures, reconnectBackoff), signal);
     }
   }
-}
-
-class RedisConnection extends ReopeningLink<Client> implements RedisLink {
-  readonly isCluster = false;
-  readonly #url: string;
-  #checkingIncarnation = false;
-  /** Commands without an answer, and since when nothing was answered. */
-  #waiting = 0;
-  #quietSinceMs = 0;
-
-  constructor(url: string, options: RedisLinkOptions) {
-    super("Redis", options);
-    this.#url = url;
-    this.begin();
-  }
-
-  async send(_key: string, args: readonly RedisArgument[], reply: ReplyOf = "text"): Promise<unknown> {
-    const client = this.openClient();
-    const { commandsMax, retryAfterMs } = this.options;
-    if (this.#waiting >= commandsMax) {
-      throw new RoomLogFullError(this.#waiting, commandsMax, retryAfterMs);
-    }
-    return this.#answered(client.sendCommand([...args], { typeMapping: replyMappings[reply] }));
-  }
-
-  async subscribe(channels: readonly string[], listener: ChannelListener): Promise<void> {
-    await this.#inParts(channels, (client, part) => client.sSubscribe(part, listener, true));
-  }
-
-  async unsubscribe(channels: readonly string[], listener: ChannelListener): Promise<void> {
-    await this.#inParts(channels, (client, part) => client.sUnsubscribe(part, listener, true));
-  }
-
-  protected override make(end: (error: unknown) => void): Client {
-    const client = newClient(this.#url, this.options);
-    client.on("error", end);
-    return client;
-  }
-
-  protected override async connect(client: Client): Promise<string> {
-    await client.connect();
-    return readIncarnation(client);
-  }
-
-  protected override drop(client: Client): void {
-    client.destroy();
-  }
 
   /** The client's own socketTimeout starts anew with each write, so a busy connection to a frozen server would never reach it. */
-  protected override checkAnswers(): void {
-    const { answerTimeoutMs } = this.options;
-    if (this.client && this.#waiting > 0 && performance.now() - this.#quietSinceMs > answerTimeoutMs) {
+  #checkAnswers(): void {
+    const { answerTimeoutMs } = this.#options;
+    if (this.#client && this.#waiting > 0 && performance.now() - this.#quietSinceMs > answerTimeoutMs) {
       this.renew(new Error(`no answer within ${answerTimeoutMs} ms`));
     }
-    void this.#checkIncarnation();
+    void this.#checkServer();
   }
 
-  /** A master that is made a replica and a master again keeps its connections. */
-  async #checkIncarnation(): Promise<void> {
-    const { client } = this;
-    if (!client || this.#checkingIncarnation) {
+  /** What a connection does not show by itself: the server's other life, and subscriptions that it does not have any more. */
+  async #checkServer(): Promise<void> {
+    const client = this.#client;
+    if (!client || this.#isChecking) {
       return;
     }
-    this.#checkingIncarnation = true;
+    this.#isChecking = true;
     try {
+      // A master that is made a replica and a master again keeps its connections.
       const incarnation = await this.#answered(readIncarnation(client));
-      if (client === this.client && incarnation !== this.incarnation) {
+      if (client === this.#client && incarnation !== this.#incarnation) {
         this.renew(new Error("the server was made a replica or a master"));
       }
+      await this.#checkChannels(client);
     } catch (error) {
-      if (client === this.client) {
+      if (client === this.#client) {
         this.renew(error);
       }
     } finally {
-      this.#checkingIncarnation = false;
+      this.#isChecking = false;
     }
   }
 
-  async #inParts(channels: readonly string[], send: (client: Client, part: string[]) => Promise<void>): Promise<void> {
+  /**
+   * Whether the server knows of as many channels as this side. The client takes the word that a channel has moved for the
+   * answer of a command that it waits for, if there is one: then nobody is told.
+   */
+  async #checkChannels(client: Client): Promise<void> {
+    const changes = this.#channelChanges;
+    const expected = this.#channels.size;
+    if (expected === 0) {
+      return;
+    }
+    const info = await this.#answered(client.sendCommand(["CLIENT", "INFO"])).catch((error) => {
+      // A user who may not ask goes without.
+      if (error instanceof RedisReplyError) {
+        return "";
+      }
+      throw error;
+    });
+    const [, known] = /\bssub=(\d+)/.exec(String(info)) ?? [];
+    if (client === this.#client && changes === this.#channelChanges && known && Number(known) !== expected) {
+      this.renew(new Error(`the server knows of ${known} of ${expected} channels`));
+    }
+  }
+
+  #dropped(channel: string): void {
+    this.#channelChanges += 1;
+    if (this.#channels.delete(channel)) {
+      this.#options.dropped?.([channel]);
+    }
+  }
+
+  async #inParts(
+    channels: readonly string[],
+    send: (client: Client, part: string[]) => Promise<void>,
+    done: (channel: string) => void,
+  ): Promise<void> {
     for (let at = 0; at < channels.length; at += channelsPerCommandMax) {
-      await this.#answered(send(this.openClient(), channels.slice(at, at + channelsPerCommandMax)));
+      const client = this.#openClient();
+      const part = channels.slice(at, at + channelsPerCommandMax);
+      this.#channelChanges += 1;
+      await this.#answered(send(client, part));
+      this.#channelChanges += 1;
+      if (client === this.#client) {
+        part.forEach(done);
+      }
     }
   }
 
@@ -321,11 +356,33 @@ class RedisConnection extends ReopeningLink<Client> implements RedisLink {
     try {
       return await command;
     } catch (error) {
-      throw translate(error, this.options);
+      throw translate(error, this.#options);
     } finally {
       this.#waiting -= 1;
       this.#quietSinceMs = performance.now();
     }
+  }
+}
+
+/** @throws what `unavailable` makes, after `timeoutMs` */
+export async function openedWithin(opening: Promise<void>, timeoutMs: number, unavailable: () => Error): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(() => timeout.reject(unavailable()), timeoutMs);
+  await Promise.race([opening, timeout.promise]).finally(() => clearTimeout(timer));
+}
+
+/** One command over a connection of its own. @throws as RedisLink.send */
+export async function sendOnce(url: string, args: readonly string[], options: RedisLinkOptions): Promise<unknown> {
+  const client = newClient(url, options);
+  // The call that met it says so.
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return await client.sendCommand(args);
+  } catch (error) {
+    throw translate(error, options);
+  } finally {
+    client.destroy();
   }
 }
 
@@ -343,131 +400,6 @@ async function readIncarnation(client: Client): Promise<string> {
     throw new Error("this Redis is a replica");
   }
   return `${value("run_id")}:${value("master_replid")}`;
-}
-
-type Cluster = ReturnType<typeof newCluster>;
-
-/** Commands to a cluster go by their key; a node that does not answer must not hold up those to others. */
-class RedisClusterLink extends ReopeningLink<Cluster> implements RedisLink {
-  readonly isCluster = true;
-  readonly #urls: readonly string[];
-  /** Commands without an answer, the oldest first. */
-  readonly #waiting = new Set<{ sinceMs: number; refuse: (error: Error) => void }>();
-
-  constructor(urls: readonly string[], options: RedisLinkOptions) {
-    super("the Redis Cluster", options);
-    this.#urls = urls;
-    this.begin();
-  }
-
-  async send(key: string, args: readonly RedisArgument[], reply: ReplyOf = "text"): Promise<unknown> {
-    const cluster = this.openClient();
-    const { commandsMax, retryAfterMs } = this.options;
-    if (this.#waiting.size >= commandsMax) {
-      throw new RoomLogFullError(this.#waiting.size, commandsMax, retryAfterMs);
-    }
-    return new Promise((resolve, reject) => {
-      const waiting = { sinceMs: performance.now(), refuse: reject };
-      this.#waiting.add(waiting);
-      cluster
-        .sendCommand(key, false, [...args], { typeMapping: replyMappings[reply] })
-        .then(resolve, (error) => reject(translate(error, this.options)))
-        .finally(() => this.#waiting.delete(waiting));
-    });
-  }
-
-  /** One by one: channels of different slots may not stand in one command. */
-  async subscribe(channels: readonly string[], listener: ChannelListener): Promise<void> {
-    await this.#eachChannel(channels, (cluster, channel) => cluster.sSubscribe(channel, listener, true));
-  }
-
-  async unsubscribe(channels: readonly string[], listener: ChannelListener): Promise<void> {
-    await this.#eachChannel(channels, async (cluster, channel) => cluster.sUnsubscribe(channel, listener, true));
-  }
-
-  protected override make(): Cluster {
-    const cluster = newCluster(this.#urls, this.options);
-    for (const event of ["error", "node-error"]) {
-      cluster.on(event, (error) => {
-        this.lastError = error;
-      });
-    }
-    // The client mends single nodes by itself; what a node's Pub/Sub connection missed must be read again.
-    cluster.on("node-ready", () => {
-      if (this.client === cluster) {
-        this.options.up?.();
-      }
-    });
-    return cluster;
-  }
-
-  /** @returns "": each node has its own */
-  protected override async connect(cluster: Cluster): Promise<string> {
-    await cluster.connect();
-    return "";
-  }
-
-  protected override drop(cluster: Cluster): void {
-    for (const waiting of this.#waiting) {
-      waiting.refuse(this.unavailable());
-    }
-    this.#waiting.clear();
-    if (cluster.isOpen) {
-      cluster.destroy();
-    }
-  }
-
-  protected override checkAnswers(): void {
-    const { answerTimeoutMs, retryAfterMs } = this.options;
-    const before = performance.now() - answerTimeoutMs;
-    for (const waiting of this.#waiting) {
-      if (waiting.sinceMs > before) {
-        return;
-      }
-      this.#waiting.delete(waiting);
-      waiting.refuse(new RoomLogUnavailableError(`no answer within ${answerTimeoutMs} ms`, retryAfterMs));
-    }
-  }
-
-  async #eachChannel(
-    channels: readonly string[],
-    send: (cluster: Cluster, channel: string) => Promise<unknown>,
-  ): Promise<void> {
-    for (const channel of channels) {
-      try {
-        await send(this.openClient(), channel);
-      } catch (error) {
-        throw error instanceof RoomLogUnavailableError ? error : translate(error, this.options);
-      }
-    }
-  }
-}
-
-function newCluster(urls: readonly string[], { answerTimeoutMs, commandsMax }: RedisLinkOptions) {
-  const [first] = urls;
-  if (first === undefined) {
-    throw new RangeError("a Redis Cluster needs the URL of a node");
-  }
-  const { username, password, protocol } = new URL(first);
-  return createCluster({
-    rootNodes: urls.map((url) => ({ url })),
-    // A master that is gone is replaced by a replica: look for it soon.
-    topologyRefreshOnReconnectionAttemptStrategy: 500,
-    defaults: {
-      disableOfflineQueue: true,
-      commandsQueueMaxLength: commandsMax + commandsOfItsOwn,
-      pingInterval: Math.ceil(answerTimeoutMs / 2),
-      maintNotifications: "disabled",
-      ...(username !== "" && { username: decodeURIComponent(username) }),
-      ...(password !== "" && { password: decodeURIComponent(password) }),
-      socket: {
-        connectTimeout: answerTimeoutMs,
-        socketTimeout: answerTimeoutMs,
-        reconnectStrategy: (retries: number) => backoffDelayMs(retries + 1, reconnectBackoff),
-        ...(protocol === "rediss:" && { tls: true }),
-      },
-    },
-  });
 }
 
 /** Answers that say nothing of the command, but that this server cannot take any now. */

@@ -1,7 +1,7 @@
 /** The room log on Redis: the contract on a real server, then what is its own: the fence, repair, and Redis going away. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
-import { type RedisServer, startRedis, startRedisCluster } from "../../../test/harness/redis.ts";
+import { type RedisServer, startRedis } from "../../../test/harness/redis.ts";
 import { waitFor } from "../../../test/harness/wait-for.ts";
 import { ChatDatabase } from "../../chat-database.ts";
 import { type HistoryStore, HistoryUnavailableError } from "../../history/history-store.ts";
@@ -9,10 +9,11 @@ import { SqliteHistoryStore } from "../../history/sqlite-history-store.ts";
 import { comparePositions, formatPosition, type Position } from "../../position.ts";
 import { RoomLogFullError, RoomLogUnavailableError } from "../errors.ts";
 import { decodeEntry } from "../log-event.ts";
-import { type RoomLogBounds, type RoomLogFixture, roomLogContract } from "../room-log.contract.ts";
+import { roomLogContract } from "../room-log.contract.ts";
 import type { Appended, Delivery, LogConsumer, LogEntry, LostRange, RoomFollower, RoomLog } from "../room-log.ts";
 import { RedisKeys } from "./redis-keys.ts";
-import { openRedisRoomLog, type RedisRoomLog, type RedisRoomLogOptions } from "./redis-room-log.ts";
+import { redisLogFixture } from "./redis-log-fixture.ts";
+import { openRedisRoomLog, type RedisRoomLogOptions } from "./redis-room-log.ts";
 import takeSource from "./take.lua" with { type: "text" };
 
 // Longer than any wait below: a condition that does not come says itself what it was.
@@ -28,69 +29,7 @@ afterAll(async () => {
   await redis?.stop();
 });
 
-/**
- * Redis has its own clock, which no test can move. So a millisecond of the contract is this many of Redis's, far more than
- * a test takes, and is passed by shortening the time that keys have left.
- */
-const clockScale = 1_000_000;
-
-const passTime = `
-for _, key in ipairs(redis.call('KEYS', '*:once:*')) do
-  local left = redis.call('PTTL', key) - ARGV[1]
-  if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('DEL', key) end
-end`;
-
-roomLogContract("Redis", async (bounds) => contractFixture(bounds));
-
-async function contractFixture(bounds: RoomLogBounds): Promise<RoomLogFixture> {
-  await redis.command("FLUSHALL");
-  // The bound is the shard's: where a test comes near it, its rooms share few.
-  const shards = bounds.persistLogEntriesMax <= 5 ? 1 : bounds.persistLogEntriesMax <= 40 ? 3 : 64;
-  const log = await openRedisRoomLog({
-    endpoint: { url: redis.url },
-    shards,
-    ...bounds,
-    dedupeWindowMs: bounds.dedupeWindowMs * clockScale,
-    shardLogEntriesMax: 100_000,
-    trimMarginMs: 0,
-    hotWordsKeepMs: 0,
-    lookIntervalMs: 20,
-  });
-  const shardOf = (roomId: string) => Bun.hash.crc32(roomId) % shards;
-  return {
-    log: trimming(log),
-    advance: async (ms) => {
-      await redis.command("EVAL", passTime, "0", String(ms * clockScale));
-    },
-    boundedWith: shardOf,
-    heldWith: shardOf,
-    cleanup: () => log.close(),
-  };
-}
-
-/** A log whose worker trims as often as it can. */
-function trimming(log: RedisRoomLog): RoomLog {
-  const consumer = async (...args: Parameters<RoomLog["consumer"]>): Promise<LogConsumer> => {
-    const member = await log.consumer(...args);
-    return {
-      take: (...taking) => member.take(...taking),
-      ack: async (deliveries) => {
-        await member.ack(deliveries);
-        await log.trim();
-      },
-      release: (deliveries) => member.release(deliveries),
-      close: () => member.close(),
-    };
-  };
-  return {
-    append: (entry) => log.append(entry),
-    follow: (...args) => log.follow(...args),
-    readAfter: (...args) => log.readAfter(...args),
-    readBefore: (...args) => log.readBefore(...args),
-    consumer,
-    close: () => log.close(),
-  };
-}
+roomLogContract("Redis", (bounds) => redisLogFixture(bounds, { url: redis.url }, [redis]));
 
 // What the tests below share ------------------------------------------------------------------------------------------
 
@@ -827,86 +766,3 @@ describe("trimming", () => {
     expect(floor?.seq).toBe((top?.seq as number) - 10);
   });
 });
-
-test("on a cluster of three masters: send, follow, consume, trim, and a cut connection", async () => {
-  const cluster = await startRedisCluster();
-  const log = await openRedisRoomLog({
-    endpoint: { cluster: cluster.urls },
-    lookIntervalMs: 50,
-    trimMarginMs: 0,
-    roomLogEntriesMax: 5,
-  });
-  try {
-    const rooms = range(1, 9).map((n) => `room-${n}`);
-    const collectors = new Map(rooms.map((roomId) => [roomId, new Collector()]));
-    for (const [roomId, collector] of collectors) {
-      await log.follow(roomId, collector);
-    }
-    for (const n of range(1, 20)) {
-      if (n === 10) {
-        await Promise.all(cluster.nodes.map((node) => node.command("CLIENT", "KILL", "TYPE", "pubsub")));
-      }
-      await Promise.all(rooms.map((roomId) => insist(() => log.append({ roomId, event: small(n) }))));
-    }
-    for (const [roomId, collector] of collectors) {
-      await waitFor(`${roomId} has them all`, () => collector.entries.length >= 20, 20_000);
-      expect(collector.order).toEqual(range(1, 20));
-    }
-    await persist(log, 180);
-    await waitFor("all is trimmed", async () => (await log.trim()).shardEntries === 0);
-    expect((await log.readAfter("room-1", undefined, 100)).entries.map(({ event }) => event[0])).toEqual(range(16, 20));
-  } finally {
-    await log.close();
-    await cluster.stop();
-  }
-}, 60_000);
-
-test("on a cluster a master that is killed is replaced, and nothing that was accepted is missed, doubled or out of order", async () => {
-  const cluster = await startRedisCluster({ replicasEach: 1 });
-  const log = await openRedisRoomLog({
-    endpoint: { cluster: cluster.urls },
-    answerTimeoutMs: 1_000,
-    compareIntervalMs: 500,
-  });
-  try {
-    const rooms = range(1, 6).map((n) => `room-${n}`);
-    const seen = new Map(rooms.map((roomId) => [roomId, new Collector()]));
-    const accepted = new Map(rooms.map((roomId) => [roomId, 0]));
-    const stop = new AbortController();
-    let refused = 0;
-    for (const [roomId, collector] of seen) {
-      await log.follow(roomId, collector);
-    }
-    const sending = rooms.map(async (roomId) => {
-      for (let n = 1; !stop.signal.aborted; ) {
-        const send = log.append({ roomId, event: small(n % 256), dedupe: { key: `k${n}`, digest: "" } });
-        const error = await failure(send);
-        if (error === undefined) {
-          accepted.set(roomId, n);
-          n += 1;
-        } else {
-          expect(error).toBeInstanceOf(RoomLogUnavailableError);
-          refused += 1;
-        }
-        await Bun.sleep(5);
-      }
-    });
-    const each = (least: number) => () => [...accepted.values()].every((count) => count >= least);
-    await waitFor("all rooms talk", each(20));
-    await cluster.nodes[0]?.kill();
-    await waitFor("somebody is refused", () => refused > 0);
-    const counts = Math.max(...accepted.values());
-    await waitFor("all rooms talk again", each(counts + 20), 20_000);
-    stop.abort();
-    await Promise.all(sending);
-    for (const [roomId, count] of accepted) {
-      const collector = seen.get(roomId) as Collector;
-      await waitFor(`${roomId} has them all`, () => collector.entries.length >= count);
-      // A replica may lack what its master accepted last; then it is told, and the retry of the sender is one more.
-      expect(collector.entries.map(({ event }) => event[0])).toEqual(range(1, count).map((n) => n % 256));
-    }
-  } finally {
-    await log.close();
-    await cluster.stop();
-  }
-}, 60_000);

@@ -31,18 +31,13 @@ import type {
   RoomLog,
 } from "../room-log.ts";
 import appendSource from "./append.lua" with { type: "text" };
+import { openRedisLink, type RedisEndpoint } from "./open-redis-link.ts";
 import readSource from "./read.lua" with { type: "text" };
 import { RedisConsumer } from "./redis-consumer.ts";
 import { parseOptionalPosition, parseRoomEntry } from "./redis-entries.ts";
 import { type FollowingsObserver, RedisFollowings } from "./redis-followings.ts";
 import { RedisKeys, shardsDefault } from "./redis-keys.ts";
-import {
-  openRedisLink,
-  type RedisEndpoint,
-  type RedisLink,
-  type RedisLinkOptions,
-  RedisReplyError,
-} from "./redis-link.ts";
+import { type RedisLink, type RedisLinkOptions, RedisReplyError } from "./redis-link.ts";
 import { RedisScript } from "./redis-script.ts";
 import { type RedisTrimResult, trimShard } from "./redis-trim.ts";
 
@@ -282,20 +277,28 @@ export class RedisRoomLog implements RoomLog {
   /**
    * Takes out of Redis what is stored and not needed any more: for the worker to call every few seconds. Nothing that
    * `persist` has not acknowledged goes. Several workers may do it at once.
+   * @throws {RoomLogUnavailableError} some shards could not be trimmed; the others were
    */
   async trim(): Promise<RedisTrimResult> {
     this.#checkOpen();
     const total: RedisTrimResult = { shardEntries: 0, roomEntries: 0, hotWordsDropped: 0 };
+    let failure: unknown;
     for (let shard = 0; shard < this.#keys.shards && !this.#closed; shard += 1) {
-      const trimmed = await trimShard(this.#writes, this.#keys, shard, this.#bounds).catch((error) => {
-        throw this.#refusal(error);
-      });
-      total.shardEntries += trimmed.shardEntries;
-      total.roomEntries += trimmed.roomEntries;
-      total.hotWordsDropped += trimmed.hotWordsDropped;
+      try {
+        const trimmed = await trimShard(this.#writes, this.#keys, shard, this.#bounds);
+        total.shardEntries += trimmed.shardEntries;
+        total.roomEntries += trimmed.roomEntries;
+        total.hotWordsDropped += trimmed.hotWordsDropped;
+      } catch (error) {
+        // Of a cluster, one node may be away.
+        failure = error;
+      }
     }
     if (total.hotWordsDropped > 0) {
       this.#observer.dropped?.("hot-words", total.hotWordsDropped);
+    }
+    if (failure) {
+      throw this.#refusal(failure);
     }
     return total;
   }
@@ -449,6 +452,7 @@ export class RedisRoomLog implements RoomLog {
         up?.();
       },
       down: (error) => this.#observer.down?.(name, error),
+      missed: (channels) => void this.#followings.missed(channels),
     };
     return openRedisLink(this.#endpoint, options);
   }

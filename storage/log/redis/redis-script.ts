@@ -23,12 +23,13 @@ export class RedisScript {
     reply: ReplyOf = "text",
   ): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args];
-    const { generation } = link;
+    const generation = link.generationOf(keys[0]);
     try {
       return await link.send(keys[0], ["EVALSHA", this.#sha, ...rest], reply);
     } catch (error) {
-      // The arguments may hold what is true of this connection only (append.lua: incarnation).
-      if (!(error instanceof RedisReplyError && error.code === "NOSCRIPT") || link.generation !== generation) {
+      // The arguments may hold what is true of this connection only (append.lua: incarnation); of a cluster's they do not.
+      const isElsewhere = !link.isCluster && link.generationOf(keys[0]) !== generation;
+      if (!(error instanceof RedisReplyError && error.code === "NOSCRIPT") || isElsewhere) {
         throw error;
       }
       return await link.send(keys[0], ["EVAL", this.#source, ...rest], reply);

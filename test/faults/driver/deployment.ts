@@ -2,9 +2,10 @@
  * What the driver breaks: gateways and the processes behind them, wherever and however they run. One implementation for
  * each way to deploy; faults and load know only this.
  */
+import type { RedisCluster } from "../../harness/redis-cluster.ts";
 import type { RowSource } from "../recorder/stored-rows.ts";
 
-export type MemberKind = "gateway" | "worker" | "redis" | "cassandra";
+export type MemberKind = "gateway" | "worker" | "redis" | "redis-cluster" | "cassandra";
 
 /** One process, that can be ended, frozen and started again with the same data at the same address. */
 export interface Member {
@@ -24,6 +25,8 @@ export interface Member {
   readonly log: string;
   /** Sends one command of its own language, where it has one (Redis). */
   readonly command?: (...words: string[]) => Promise<unknown>;
+  /** Its nodes, where it has several. */
+  readonly cluster?: RedisCluster;
   /** While it is ended: takes so many bytes from the end of what it keeps, as a loss of power does. */
   readonly loseTail?: (bytes: number) => Promise<void>;
 }
@@ -33,6 +36,8 @@ export interface Deployment {
   /** Where clients reach the gateways, http://host:port; the same for the whole run. */
   readonly gatewayUrls: readonly string[];
   readonly members: readonly Member[];
+  /** By which other programs find the storage, as environment variables. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Reads the store behind the gateways, while they run. */
   readonly stored: RowSource;
   /** Ends all members, and removes their data. */

@@ -33,6 +33,7 @@ export async function startEmbeddedDeployment(): Promise<EmbeddedDeployment> {
     databaseFile,
     gatewayUrls: [gateway.url],
     members: [gateway],
+    settings: { DATA_DIRECTORY: directory },
     stored: storeRows({ page: (roomId, range) => readPage(databaseFile, roomId, range) }),
     async stop() {
       if (gateway.isRunning) {

@@ -3,10 +3,17 @@ import type { Deployment } from "./deployment.ts";
 import { cassandraFaults } from "./faults/cassandra-faults.ts";
 import type { Fault } from "./faults/fault.ts";
 import { gatewayFaults } from "./faults/gateway-faults.ts";
+import { redisClusterFaults } from "./faults/redis-cluster-faults.ts";
 import { redisFaults } from "./faults/redis-faults.ts";
 import { workerFaults } from "./faults/worker-faults.ts";
 
-export const faults: readonly Fault[] = [...gatewayFaults, ...workerFaults, ...redisFaults, ...cassandraFaults];
+export const faults: readonly Fault[] = [
+  ...gatewayFaults,
+  ...workerFaults,
+  ...redisFaults,
+  ...redisClusterFaults,
+  ...cassandraFaults,
+];
 
 /** The faults that a deployment has members for. @throws {RangeError} a name that there is not */
 export function selectFaults(deployment: Deployment, names: readonly string[] | undefined): readonly Fault[] {

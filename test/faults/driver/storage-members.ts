@@ -3,6 +3,7 @@ import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import type { CassandraNode } from "../../harness/cassandra.ts";
 import type { RedisServer } from "../../harness/redis.ts";
+import type { RedisCluster } from "../../harness/redis-cluster.ts";
 import type { Member } from "./deployment.ts";
 
 export function redisMember(server: RedisServer): Member {
@@ -27,6 +28,33 @@ export function redisMember(server: RedisServer): Member {
     thaw: () => server.thaw(),
     command: (...words) => server.command(...words),
     loseTail: (bytes) => loseTail(server.directory, bytes),
+  };
+}
+
+/** All nodes of a cluster together; faults of single nodes find them by `cluster`. */
+export function redisClusterMember(cluster: RedisCluster): Member {
+  let isUp = true;
+  const each = <T>(work: (node: RedisServer) => T) => Promise.all(cluster.nodes.map(work));
+  return {
+    kind: "redis-cluster",
+    name: "redis-cluster",
+    log: "",
+    cluster,
+    get isRunning() {
+      return isUp;
+    },
+    async end(signal) {
+      isUp = false;
+      await each((node) => node.kill(signal));
+      return -1;
+    },
+    async start() {
+      await each((node) => node.start());
+      await cluster.serving();
+      isUp = true;
+    },
+    freeze: () => void each((node) => node.freeze()),
+    thaw: () => void each((node) => node.thaw()),
   };
 }
 
