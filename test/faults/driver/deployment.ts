@@ -24,7 +24,7 @@ export interface Member {
   readonly log: string;
   /** Sends one command of its own language, where it has one (Redis). */
   readonly command?: (...words: string[]) => Promise<unknown>;
-  /** While it is ended: takes so many bytes from the end of what it keeps, as a loss of power does. */
+  /** While it is ended: takes so many bytes from the end of what it keeps, as a loss of power does. Infinity: all of it. */
   readonly loseTail?: (bytes: number) => Promise<void>;
 }
 

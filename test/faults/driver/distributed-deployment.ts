@@ -1,17 +1,29 @@
-/** The whole: three gateways and two workers that share a real Redis and a real Cassandra, all on this machine. */
+/** The whole: gateways and workers that share a real Redis and a real Cassandra, all on this machine. */
 import { openCassandra } from "../../../storage/cassandra/open-cassandra.ts";
 import { startCassandra } from "../../harness/cassandra.ts";
-import { startRedis } from "../../harness/redis.ts";
+import { type RedisOptions, startRedis } from "../../harness/redis.ts";
 import { storeRows } from "../recorder/stored-rows.ts";
 import type { Deployment, Member } from "./deployment.ts";
 import { GatewayMember } from "./gateway-member.ts";
 import { cassandraMember, redisMember } from "./storage-members.ts";
 import { WorkerMember } from "./worker-member.ts";
 
-const gatewayCount = 3;
-const workerCount = 2;
+export interface DistributedOptions {
+  /** Default 3. */
+  readonly gateways?: number;
+  /** Default 2. */
+  readonly workers?: number;
+  /** Default: an append-only file, everysec. */
+  readonly redis?: RedisOptions;
+  /** Where gateways and workers find Redis, given where it is: a proxy, as one. It ends with the deployment. */
+  readonly redisBehind?: (port: number) => Promise<{ url: string; stop(): unknown }>;
+  /** Environment variables of gateways and workers, beside those that they need. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
 
-export async function startDistributedDeployment(): Promise<Deployment> {
+export async function startDistributedDeployment(options: DistributedOptions = {}): Promise<Deployment> {
+  const { gateways: gatewayCount = 3, workers: workerCount = 2 } = options;
+  const redisSettings = { appendonly: "yes", appendfsync: "everysec", ...options.redis?.settings };
   const ends: (() => Promise<unknown>)[] = [];
   const stop = async () => {
     for (const end of ends.splice(0).reverse()) {
@@ -19,19 +31,22 @@ export async function startDistributedDeployment(): Promise<Deployment> {
     }
   };
   try {
-    const redis = await startRedis({ settings: { appendonly: "yes", appendfsync: "everysec" } });
+    const redis = await startRedis({ ...options.redis, settings: redisSettings });
     ends.push(() => redis.stop());
+    const redisFront = await options.redisBehind?.(redis.port);
+    ends.push(async () => redisFront?.stop());
     const cassandra = await startCassandra();
     ends.push(() => cassandra.remove());
     const { contactPoints, localDataCenter, keyspace, replication } = cassandra.freshKeyspace();
     const settings = {
-      REDIS_URL: redis.url,
+      REDIS_URL: redisFront?.url.replace("http:", "redis:") ?? redis.url,
       CASSANDRA_CONTACT_POINTS: contactPoints.join(","),
       CASSANDRA_LOCAL_DATA_CENTER: localDataCenter,
       CASSANDRA_KEYSPACE: keyspace,
       CASSANDRA_REPLICATION: Object.entries(replication)
         .map(([center, count]) => `${center}:${count}`)
         .join(","),
+      ...options.settings,
     };
     const storage = openCassandra({ contactPoints, localDataCenter, keyspace, replication });
     ends.push(() => storage.close());
@@ -57,7 +72,7 @@ export async function startDistributedDeployment(): Promise<Deployment> {
     }
     const members: Member[] = [...gateways, ...workers, redisMember(redis), cassandraMember(cassandra)];
     return {
-      name: `distributed: ${gatewayCount} gateways, ${workerCount} workers, Redis everysec, Cassandra`,
+      name: `distributed: ${gatewayCount} gateways, ${workerCount} workers, Redis ${redisSettings.appendonly === "yes" ? redisSettings.appendfsync : "without a file"}, Cassandra`,
       gatewayUrls: gateways.map(({ url }) => url),
       members,
       stored: storeRows(storage.history),
