@@ -17,8 +17,10 @@ export interface DistributedOptions {
   readonly redis?: RedisOptions;
   /** Where gateways and workers find Redis, given where it is: a proxy, as one. It ends with the deployment. */
   readonly redisBehind?: (port: number) => Promise<{ url: string; stop(): unknown }>;
-  /** Environment variables of gateways and workers, beside those that they need. */
-  readonly settings?: Readonly<Record<string, string>>;
+  /** Where gateways and workers find Cassandra, given where it is. It ends with the deployment. */
+  readonly cassandraBehind?: (port: number) => Promise<{ readonly port: number; stop(): unknown }>;
+  /** Environment variables of "gateway-1", "worker-2" …, beside those that all of them need. */
+  readonly settingsOf?: (member: string) => Readonly<Record<string, string>>;
 }
 
 export async function startDistributedDeployment(options: DistributedOptions = {}): Promise<Deployment> {
@@ -37,23 +39,27 @@ export async function startDistributedDeployment(options: DistributedOptions = {
     ends.push(async () => redisFront?.stop());
     const cassandra = await startCassandra();
     ends.push(() => cassandra.remove());
+    const cassandraFront = await options.cassandraBehind?.(Number(cassandra.contactPoint.split(":")[1]));
+    ends.push(async () => cassandraFront?.stop());
     const { contactPoints, localDataCenter, keyspace, replication } = cassandra.freshKeyspace();
     const settings = {
       REDIS_URL: redisFront?.url.replace("http:", "redis:") ?? redis.url,
-      CASSANDRA_CONTACT_POINTS: contactPoints.join(","),
+      CASSANDRA_CONTACT_POINTS: cassandraFront ? `127.0.0.1:${cassandraFront.port}` : contactPoints.join(","),
       CASSANDRA_LOCAL_DATA_CENTER: localDataCenter,
       CASSANDRA_KEYSPACE: keyspace,
       CASSANDRA_REPLICATION: Object.entries(replication)
         .map(([center, count]) => `${center}:${count}`)
         .join(","),
-      ...options.settings,
     };
     const storage = openCassandra({ contactPoints, localDataCenter, keyspace, replication });
     ends.push(() => storage.close());
     await storage.ready();
     const workers: WorkerMember[] = [];
     for (let n = 1; n <= workerCount; n++) {
-      const worker = await WorkerMember.start(`worker-${n}`, settings);
+      const worker = await WorkerMember.start(`worker-${n}`, {
+        ...settings,
+        ...options.settingsOf?.(`worker-${n}`),
+      });
       ends.push(() => worker.end("SIGTERM"));
       workers.push(worker);
     }
@@ -66,6 +72,7 @@ export async function startDistributedDeployment(options: DistributedOptions = {
         // Small, so that a reader who stalls is soon left messages out.
         SEND_QUEUE_BYTES_MAX: "16384",
         RECENT_ENTRIES_MAX: "64",
+        ...options.settingsOf?.(`gateway-${n}`),
       });
       ends.push(() => gateway.end("SIGTERM"));
       gateways.push(gateway);

@@ -38,13 +38,28 @@ export class RecordedSender {
   /** By client_message_id: of what is under way. */
   readonly #tries = new Map<string, Tries>();
 
-  /** @param n chooses protocol and first gateway */
-  constructor(parts: { n: number; author: AuthorInit; baseUrls: readonly string[]; history: HistoryWriter }) {
+  /**
+   * @param n chooses protocol and first gateway
+   * @param tries default 20; 1: what the gateway says to the first call is what comes of it
+   */
+  constructor(parts: {
+    n: number;
+    author: AuthorInit;
+    baseUrls: readonly string[];
+    history: HistoryWriter;
+    tries?: number;
+  }) {
     this.#author = parts.author;
     this.#history = parts.history;
     this.#client = new ChatClient({
       transport: transportOf(parts.n, parts.baseUrls, [this.#watchTries()]),
-      retry: { baseMs: 250, maxMs: 1_000, sendAttemptsMax: 20, sendTryTimeoutMs: 3_000, sendTimeoutMs: 15_000 },
+      retry: {
+        baseMs: 250,
+        maxMs: 1_000,
+        sendAttemptsMax: parts.tries ?? 20,
+        sendTryTimeoutMs: 3_000,
+        sendTimeoutMs: 15_000,
+      },
     });
   }
 
