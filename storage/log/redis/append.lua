@@ -109,6 +109,14 @@ end
 local position = string.format('%.0f-%.0f', epoch, seq)
 local accepted = string.format('%.0f', nowMs)
 
+-- What an ACL denies would fail after other things were written. Asking costs 0.2 us each (7.0.15).
+local denied = not redis.acl_check_cmd('XADD', shard, '*', 'r', '') and 'XADD'
+  or not redis.acl_check_cmd('HSET', state, 'run', '') and 'HSET'
+  or once and not redis.acl_check_cmd('SET', once, '', 'PX', '1') and 'SET'
+if denied then
+  return redis.error_reply('NOPERM this user may not run ' .. denied .. ' on the keys of a room')
+end
+
 -- The position is written out instead of leaving seq to Redis (`<epoch>-*`): a log that lost entries which its state still
 -- knows of must not count from 0 again. Where the key holds something else, or later entries, this fails before all others.
 redis.call('XADD', log, position, 't', accepted, 'e', event)

@@ -561,6 +561,23 @@ describe("a send", () => {
     expect(await redis.command("XLEN", shardLog)).toBe(1);
   });
 
+  test("that may not write all that belongs to it writes nothing, and goes on when it may", async () => {
+    await using server = await ownRedis();
+    await using opened = await openLog(server);
+    const { log } = opened;
+    const [, second] = await appendAll(log, "a", 1, 2);
+    for (const command of ["xadd", "hset", "set"]) {
+      await server.command("ACL", "SETUSER", "default", `-${command}`);
+      const refused = await failure(log.append({ roomId: "a", event: small(9), dedupe: { key: "k", digest: "9" } }));
+      expect(refused).toBeInstanceOf(RoomLogUnavailableError);
+      expect(String(refused)).toContain("NOPERM");
+      await server.command("ACL", "SETUSER", "default", "+@all");
+    }
+    const third = await log.append({ roomId: "a", event: small(3) });
+    expect(third.position).toEqual(next(second?.position as Position));
+    expect((await log.readAfter("a", undefined, 10)).entries.map(({ event }) => event[0])).toEqual([1, 2, 3]);
+  });
+
   test("is refused when Redis is out of memory; reading, storing and trimming go on and make room", async () => {
     await using server = await ownRedis();
     await using opened = await openLog(server, { trimMarginMs: 0, roomLogEntriesMax: 1 });
