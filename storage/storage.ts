@@ -62,7 +62,18 @@ async function openDistributed(settings: StorageSettings, logger: Logger): Promi
   };
   try {
     const { history, rooms } = cassandra;
-    const log = await openRedisRoomLog({ endpoint, prefix, history, observer: logObserver(logger) }, openTimeoutMs);
+    const log = await openRedisRoomLog(
+      {
+        endpoint,
+        prefix,
+        history,
+        observer: logObserver(logger),
+        persistLogEntriesMax: settings.redisUnstoredEntriesMax,
+        // What is stored stays for the margin, and what hot words have not counted.
+        shardLogEntriesMax: 3 * settings.redisUnstoredEntriesMax,
+      },
+      openTimeoutMs,
+    );
     opened.push(log);
     const onDropped = (roomId: string, uses: number) =>
       logger.warn({ roomId, uses }, "hot words are no longer exact: too many words");
