@@ -109,7 +109,7 @@ function openLossLog(url: string, rooms: number): Promise<RedisRoomLog> {
 
 export interface SplitBrain
   extends Pick<RedisLoss, "acked" | "refused" | "lost" | "reused" | "roomsWithLoss" | "roomsTold"> {
-  /** Acknowledged by the old primary after the other had become one, and by the new one meanwhile. */
+  /** Acknowledged by the old primary after its replica was cut off, and by the new one meanwhile. */
   readonly ackedByOld: number;
   readonly ackedByNew: number;
   /** How long the old primary went on to acknowledge. */
@@ -162,8 +162,8 @@ export async function measureSplitBrain(parts: {
       ),
     ]);
     await Bun.sleep(1_000);
-    await parts.split();
     splitMs = performance.now();
+    await parts.split();
     await Bun.sleep(parts.splitForMs);
     isOver = true;
     await writing;

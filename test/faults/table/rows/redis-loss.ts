@@ -224,7 +224,7 @@ function splitRow(isGuarded: boolean): FaultRow {
       return [
         ["load", "8 writers without a pause, half of them at each, 8 rooms"],
         ["acknowledged by the new primary meanwhile", count(found.ackedByNew)],
-        ["acknowledged by the old one after it had been replaced", count(found.ackedByOld)],
+        ["acknowledged by the old one after its replica was cut off", count(found.ackedByOld)],
         ["for how long it went on to", milliseconds(found.oldAckedForMs)],
         ["acknowledged and lost", count(found.lost)],
         ["positions reused", "0"],

@@ -88,6 +88,8 @@ export const redisStalledDisk: FaultRow = {
       const result = await runPlanned(context, {
         deployment: { redis: { launcher: disk.launcher } },
         allows: lossOfData,
+        // What is lost is never stored: no need to wait for it long.
+        storeLagMaxMs: 8_000,
         async plan({ deployment, load, strike }) {
           const redis = redisOf(deployment);
           const behind = async () => {
@@ -132,6 +134,8 @@ export const redisEmpty: FaultRow = {
     let backlog = 0;
     const result = await runPlanned(context, {
       allows: lossOfData,
+      // What is lost is never stored: no need to wait for it long.
+      storeLagMaxMs: 8_000,
       async plan({ deployment, load, strike }) {
         await Bun.sleep(3_000);
         const workers = deployment.members.filter(({ kind }) => kind === "worker");
@@ -195,6 +199,8 @@ export const redisFailover: FaultRow = {
           },
         },
         allows: lossOfData,
+        // What is lost is never stored: no need to wait for it long.
+        storeLagMaxMs: 8_000,
         async plan(run) {
           const { deployment, load, strike } = run;
           const proxy = front as CuttingProxy;
