@@ -79,7 +79,7 @@ export class RedisServer {
   }
 
   /** Sends one command over a connection of its own. */
-  async command(...args: string[]): Promise<unknown> {
+  async command(...args: (string | Buffer)[]): Promise<unknown> {
     if (!this.#admin?.isReady) {
       this.#admin?.destroy();
       this.#admin = createClient({ url: this.url, socket: { reconnectStrategy: false }, disableOfflineQueue: true });

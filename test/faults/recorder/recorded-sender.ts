@@ -29,7 +29,10 @@ interface Tries {
   uncertain: number;
 }
 
-export type SendOutcome = { kind: "ok"; sent: SentMessage } | { kind: "fail" | "info"; code: string };
+export type SendOutcome =
+  | { kind: "ok"; sent: SentMessage }
+  /** `retryAfterMs`: what the last refusal asked for. */
+  | { kind: "fail" | "info"; code: string; retryAfterMs: number | undefined };
 
 export class RecordedSender {
   readonly #author: AuthorInit;
@@ -94,7 +97,7 @@ export class RecordedSender {
     } catch (thrown) {
       const { code } = ConnectError.from(thrown);
       const kind = tries.uncertain === 0 ? "fail" : "info";
-      const outcome = { kind, code: Code[code] } as const;
+      const outcome = { kind, code: Code[code], retryAfterMs: refusalOf(thrown).retryAfterMs } as const;
       this.#history.write({ type: kind, at: this.#history.now(), op, tries: tries.count, code: Code[code] });
       return outcome;
     } finally {

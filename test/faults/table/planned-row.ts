@@ -64,8 +64,13 @@ export function milliseconds(ms: number): string {
 
 /** The median; NaN of none. */
 export function median(values: readonly number[]): number {
+  return part(values, 0.5);
+}
+
+/** The value up to which this share of them is; NaN of none. */
+export function part(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+  return sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN;
 }
 
 /** The deployment's Redis. */
