@@ -39,7 +39,8 @@ async function openEmbedded(settings: StorageSettings, logger: Logger): Promise<
     log: { onDropped: (group, entries) => logger.warn({ group, entries }, "a consumer is too slow: entries dropped") },
   });
   const hotWords = new EmbeddedHotWords({
-    onBoundHit: (bound, roomId) => logger.warn({ bound, roomId }, "hot words are no longer exact: too many words"),
+    onBoundHit: (bound, roomId) =>
+      logger.warn({ bound, roomId }, "hot words are no longer exact: too many words, or no memory left in Redis"),
   });
   const close = async () => {
     await hotWords.close();

@@ -27,7 +27,6 @@ export const redisFull: FaultRow = {
     let refusedTook: ProbeAnswer[] = [];
     let healedMs = Number.NaN;
     const result = await runPlanned(context, {
-      // Trimmed sooner than usual, so that a row needs no minute: the margin is what healing takes.
       async plan(run) {
         const { deployment, load, strike } = run;
         const probe = startProbe(run);
@@ -188,6 +187,7 @@ export const redisHalfFailure: FaultRow = {
         const { deployment, load, strike } = run;
         const probe = startProbe(run);
         const room = load.roomIds[0] as string;
+        await waitFor("there is a log to damage", () => load.ackedIn(room) > 10);
         for (const { what, harm, heal } of halves(new RedisKeys("chat", shardsDefault), room)) {
           await strike(
             {
