@@ -11,11 +11,11 @@ export interface Position {
 }
 
 /** Both halves fit a JavaScript number exactly: at most 15 digits, as in the pattern of the API's fields. */
-const form = /^([0-9]{1,15})-([0-9]{1,15})$/;
+export const positionForm = /^([0-9]{1,15})-([0-9]{1,15})$/;
 
 /** @throws {RangeError} if `text` is not `<epoch>-<seq>` with 1 to 15 digits each */
 export function parsePosition(text: string): Position {
-  const match = form.exec(text);
+  const match = positionForm.exec(text);
   if (!match) {
     throw new RangeError(`not a position: ${JSON.stringify(text)}; expected <epoch>-<seq>, 1 to 15 digits each`);
   }

@@ -1,5 +1,5 @@
 /** Where messages, rooms and counts are kept: the settings that the gateway and the worker share. */
-import { list, oneOf, optionalText, type SettingsOf, text } from "../lib/settings.ts";
+import { list, oneOf, optionalText, type SettingsOf, text, wholeNumber } from "../lib/settings.ts";
 
 export const storageSettings = {
   dataDirectory: { ...text(), default: "./data", about: "Where messages and rooms are kept. :memory: keeps nothing." },
@@ -20,6 +20,12 @@ export const storageSettings = {
     about: "Instead of one server, some nodes of a Redis Cluster: redis://a:6379,…",
   },
   redisPrefix: { ...text(), default: "chat", about: "Before every key and channel in Redis." },
+  redisUnstoredEntriesMax: {
+    ...wholeNumber(100, 1_000_000),
+    default: "20000",
+    about:
+      "Entries of a shard, a 64th of the rooms, that Redis holds and no worker has stored; beyond it sends are refused.",
+  },
   cassandraContactPoints: {
     ...list(),
     default: "",

@@ -39,7 +39,8 @@ async function openEmbedded(settings: StorageSettings, logger: Logger): Promise<
     log: { onDropped: (group, entries) => logger.warn({ group, entries }, "a consumer is too slow: entries dropped") },
   });
   const hotWords = new EmbeddedHotWords({
-    onBoundHit: (bound, roomId) => logger.warn({ bound, roomId }, "hot words are no longer exact: too many words"),
+    onBoundHit: (bound, roomId) =>
+      logger.warn({ bound, roomId }, "hot words are no longer exact: too many words, or no memory left in Redis"),
   });
   const close = async () => {
     await hotWords.close();
@@ -62,7 +63,18 @@ async function openDistributed(settings: StorageSettings, logger: Logger): Promi
   };
   try {
     const { history, rooms } = cassandra;
-    const log = await openRedisRoomLog({ endpoint, prefix, history, observer: logObserver(logger) }, openTimeoutMs);
+    const log = await openRedisRoomLog(
+      {
+        endpoint,
+        prefix,
+        history,
+        observer: logObserver(logger),
+        persistLogEntriesMax: settings.redisUnstoredEntriesMax,
+        // What is stored stays for the margin, and what hot words have not counted.
+        shardLogEntriesMax: 3 * settings.redisUnstoredEntriesMax,
+      },
+      openTimeoutMs,
+    );
     opened.push(log);
     const onDropped = (roomId: string, uses: number) =>
       logger.warn({ roomId, uses }, "hot words are no longer exact: too many words");

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { GapReason } from "../../gen/chat/v1/event_pb.ts";
 import { MessageSchema } from "../../gen/chat/v1/message_pb.ts";
@@ -195,6 +196,28 @@ describe("a reader who joins", () => {
     await expect(gateway.subscribe({ case: "after", position: { epoch, seq: seq + 1 } })).rejects.toThrow(
       `room lobby has never been at ${epoch}-${seq + 1}: the newest is ${epoch}-${seq}`,
     );
+  });
+
+  test("across the end of an epoch that the log lost is told so, wherever it begins before it", async () => {
+    gateway = new Gateway();
+    const { log, history } = gateway.storage;
+    const epoch = 1_000;
+    const message = encodeMessage(create(MessageSchema, { text: "stored", author: { name: "a" } }));
+    await history.write([{ roomId: "lobby", position: { epoch, seq: 0 }, acceptedMs: 1, event: message }]);
+    // As append.lua does it where a server came back without the end of what this process had seen.
+    const end = new BinaryWriter().tag(1_000, WireType.LengthDelimited).string(`${epoch}-7`).finish();
+    const { position } = await log.append({ roomId: "lobby", event: new Uint8Array([...message, ...end]) });
+    for (const start of [
+      { case: "after", position: { epoch, seq: 0 } },
+      { case: "tail", messages: 10 },
+    ] as const) {
+      const { sink, live } = await gateway.subscribe(start);
+      await live;
+      const told = sink.events().map((event) => (event.kind.case === "gap" ? event.kind.value : event.position));
+      const at = told.indexOf(formatPosition(position));
+      expect(told[at - 1]).toMatchObject({ after: `${epoch}-0`, through: "", reason: GapReason.LOST });
+      expect(told.includes(`${epoch}-0`)).toBe(start.case === "tail");
+    }
   });
 
   test("after a position that was lost is told so, and gets what there is", async () => {

@@ -12,7 +12,7 @@ import { comparePositions, formatPosition, type Position, positionBefore } from 
 import { refuse } from "../rpc/refusals.ts";
 import { type Outgoing, OutgoingEntry, OutgoingSeries } from "./outgoing.ts";
 import type { Room } from "./room.ts";
-import type { RoomHistory } from "./room-history.ts";
+import { isAfterLoss, type RoomHistory } from "./room-history.ts";
 import { outgoingGap, type Subscription } from "./subscription.ts";
 
 /** Where a subscription begins. */
@@ -123,7 +123,7 @@ export async function catchUp(
     if (unproven && unproven.epoch !== entries[0]?.position.epoch) {
       await tellIfLost(subscription, history, unproven);
     }
-    sendPage(subscription, cursor, entries, knownVersion, isDense);
+    sendPage(subscription, cursor, entries, knownVersion, isDense || cursor === undefined);
     cursor = last.position;
     unproven = undefined;
     isDense = true;
@@ -163,9 +163,12 @@ function sendPage(
   const { roomId } = subscription.room;
   const parts: Outgoing[] = [];
   let previous = isDense ? after : undefined;
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
     const { position } = entry;
-    if (previous && previous.epoch === position.epoch && position.seq > previous.seq + 1) {
+    if ((index > 0 || isDense) && isAfterLoss(entry, previous)) {
+      // Nobody knows what else it had accepted.
+      parts.push(outgoingGap(roomId, { after: previous, through: undefined }, GapReason.LOST));
+    } else if (previous && previous.epoch === position.epoch && position.seq > previous.seq + 1) {
       parts.push(outgoingGap(roomId, { after: previous, through: positionBefore(position) }, GapReason.LOST));
     }
     previous = position;

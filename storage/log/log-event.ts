@@ -10,7 +10,7 @@ import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { SubscribeResponseSchema } from "../../gen/chat/v1/chat_pb.ts";
 import { type Event, EventSchema, type RoomState } from "../../gen/chat/v1/event_pb.ts";
 import { type Message, MessageSchema } from "../../gen/chat/v1/message_pb.ts";
-import { formatPosition } from "../position.ts";
+import { formatPosition, type Position, parsePosition, positionForm } from "../position.ts";
 import type { LogEntry } from "./room-log.ts";
 
 /** The bytes of NewEntry.event for a message; its position and sent_at are left out if set. */
@@ -24,9 +24,43 @@ export function encodeRoomState(roomState: RoomState): Uint8Array {
   return toBinary(EventSchema, create(EventSchema, { kind: { case: "roomState", value: roomState } }));
 }
 
+/**
+ * A field that the log adds to the event of an epoch's first entry (append.lua), and that no reader is sent. Far from the
+ * numbers of the API.
+ */
+const endBeforeField = 1_000;
+
+/** How the field begins: its tag, 1000 << 3 | 2 as a varint. Never in text: these two bytes are no UTF-8. */
+const endBeforeTag = Buffer.of(0xc2, 0x3e);
+/** Tag, length, and a position of twice 15 digits. */
+const endBeforeBytesMax = 34;
+
+/**
+ * The newest position of the room that was known when this entry began an epoch. What stood between the entry before it and
+ * that position was there once: where neither log nor history have it, it is lost.
+ * @returns undefined: the entry begins no epoch, or the room's first, or the log never loses its end
+ */
+export function endBefore({ position, event }: LogEntry): Position | undefined {
+  if (position.seq !== 0) {
+    return undefined;
+  }
+  // From the end: an entry that is no event, poison, is put into the log like any other.
+  const end = Buffer.from(event.buffer, event.byteOffset, event.byteLength).subarray(-endBeforeBytesMax);
+  const at = end.lastIndexOf(endBeforeTag);
+  const length = end[at + endBeforeTag.length];
+  const text = end.toString("latin1", at + endBeforeTag.length + 1);
+  return at >= 0 && length === text.length && positionForm.test(text) ? parsePosition(text) : undefined;
+}
+
 /** @throws {Error} if the bytes are not a chat.v1.Event (a poison entry: somebody else wrote into the log) */
 export function decodeEntry(entry: LogEntry): Event {
   const event = fromBinary(EventSchema, entry.event);
+  const unknown = event.$unknown?.filter(({ no }) => no !== endBeforeField);
+  if (unknown?.length === 0) {
+    delete event.$unknown;
+  } else if (unknown) {
+    event.$unknown = unknown;
+  }
   event.roomId = entry.roomId;
   event.position = formatPosition(entry.position);
   if (event.kind.case === "message") {

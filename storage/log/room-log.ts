@@ -31,7 +31,7 @@ export interface LogEntry {
   position: Position;
   /** When the log accepted it, Unix ms. For display and for expiry, never for order. */
   acceptedMs: number;
-  /** As in NewEntry. */
+  /** As in NewEntry; the first of an epoch says what was before it, too (`endBefore` in log-event.ts). */
   event: Uint8Array;
 }
 

@@ -1,6 +1,7 @@
 /**
- * A TCP proxy between a browser and a gateway that can cut every connection, and lead new ones to another gateway. To the
- * page it is one address; so a test can take away the line or the whole gateway behind it. Owns its open sockets.
+ * A TCP proxy before a server that can cut every connection, hold all bytes back as a network that drops packets does, and
+ * lead new connections to another server. To the client it is one address; so a test can take away the line or the whole
+ * server behind it. Owns its open sockets.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
@@ -8,24 +9,15 @@ export class CuttingProxy {
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
   #targetPort: number;
+  #isHeld = false;
+  #swallows: ((answer: Buffer) => boolean) | undefined;
 
   private constructor(targetPort: number) {
     this.#targetPort = targetPort;
     this.#server = createServer((near) => {
       const far = connect({ host: "127.0.0.1", port: this.#targetPort });
-      for (const [socket, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(socket);
-        // A reset on one side is the other's end; "close" follows an error.
-        socket.on("error", () => other.destroy());
-        socket.on("close", () => {
-          this.#sockets.delete(socket);
-          other.destroy();
-        });
-        socket.pipe(other);
-      }
+      this.#pass(near, far);
+      this.#pass(far, near, (chunk) => this.#swallows?.(chunk) ?? false);
     });
   }
 
@@ -36,12 +28,33 @@ export class CuttingProxy {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** Where new connections go from now on. */
   leadTo(port: number): void {
     this.#targetPort = port;
+  }
+
+  /** Nothing passes any more, either way; connections stay open, and new ones are taken and hear nothing. */
+  hold(): void {
+    this.#isHeld = true;
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  /** What was held back passes, on the connections that still are, and all that follows. */
+  goOn(): void {
+    this.#isHeld = false;
+    for (const socket of this.#sockets) socket.resume();
+  }
+
+  /** Pieces of the server's answers that disappear from now on, as they come. Undefined: none. */
+  swallow(swallows: ((answer: Buffer) => boolean) | undefined): void {
+    this.#swallows = swallows;
   }
 
   cut(): void {
@@ -51,5 +64,29 @@ export class CuttingProxy {
   stop(): void {
     this.#server.close();
     this.cut();
+  }
+
+  #pass(from: Socket, to: Socket, swallows: (chunk: Buffer) => boolean = () => false): void {
+    this.#sockets.add(from);
+    from.on("data", (chunk: Buffer) => {
+      if (!swallows(chunk) && !to.write(chunk)) {
+        from.pause();
+      }
+    });
+    to.on("drain", () => {
+      if (!this.#isHeld) {
+        from.resume();
+      }
+    });
+    from.on("end", () => to.end());
+    // A reset on one side is the other's end; "close" follows an error.
+    from.on("error", () => to.destroy());
+    from.on("close", () => {
+      this.#sockets.delete(from);
+      to.destroy();
+    });
+    if (this.#isHeld) {
+      from.pause();
+    }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The parts of the pages that the code knows better than a writer: docs/settings.md from the tables of settings, and the
- * figures in the READMEs from the last run of the benchmarks. `bun run generate` writes them; a test fails where they are stale.
+ * The parts of the pages that the code knows better than a writer: docs/settings.md from the tables of settings, the
+ * figures in the READMEs from the last run of the benchmarks, and the fault table in docs/guarantees.md from the last run of
+ * each of its rows. `bun run generate` writes them; a test fails where they are stale.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { gatewaySettings } from "../../server/settings.ts";
 import { storageSettings } from "../../storage/settings.ts";
 import { deadLettersSettings } from "../../worker/dead-letters.ts";
 import { madeUpWorkerName, workerSettings } from "../../worker/settings.ts";
+import { tablePagePath, withFaultTable } from "../faults/table/table-page.ts";
 import { root, row } from "./markdown.ts";
 
 export const settingsPagePath = join(root, "docs/settings.md");
@@ -275,4 +277,6 @@ if (import.meta.main) {
     const page = readFileSync(join(root, path), "utf8");
     writeFileSync(join(root, path), withFigures(page, texts));
   }
+  const page = readFileSync(join(root, tablePagePath), "utf8");
+  writeFileSync(join(root, tablePagePath), withFaultTable(page));
 }

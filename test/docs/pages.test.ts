@@ -2,6 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { readResults } from "../faults/table/results.ts";
+import { faultRows } from "../faults/table/rows.ts";
+import { withFaultTable } from "../faults/table/table-page.ts";
 import { readPage, root } from "./markdown.ts";
 
 const pages = [...new Bun.Glob("{*.md,docs/**/*.md}").scanSync({ cwd: root })].sort();
@@ -47,6 +50,12 @@ describe("docs/guarantees.md", () => {
     expect(unshown).toEqual([]);
     // No line that looks like evidence was left unread.
     expect(evidence).toHaveLength(page.text.match(/^ {2}- /gm)?.length ?? 0);
+  });
+
+  test("shows of every row of the fault table what it found last; `bun run generate` writes it anew", () => {
+    expect(page.text).toContain("<!-- fault table -->\n");
+    expect(withFaultTable(page.text)).toBe(page.text);
+    expect(Object.keys(readResults()).sort()).toEqual(faultRows.map(({ name }) => name).sort());
   });
 
   test.each(evidence)("names tests that are in $file", ({ file, names }) => {

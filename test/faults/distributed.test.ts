@@ -32,7 +32,7 @@ test("many replicas lose, double and reorder nothing, whichever of their parts f
   const directory = await mkdtemp(join(tmpdir(), "streaming-chat-faults-history-"));
   try {
     const result = await runFaults({
-      start: startDistributedDeployment,
+      start: () => startDistributedDeployment(),
       seed: seedOfRun(),
       durationMs: 60_000,
       faults: shortSelection,

@@ -1,6 +1,7 @@
 /**
- * `bun run test:faults`: runs a deployment under faults and prints what its clients felt; `--help` says how. The exit code
- * is 0 if every invariant held, 1 if not, 2 for a wrong command line.
+ * `bun run test:faults`: runs a deployment under faults and prints what its clients felt, or, with `--table`, the rows of
+ * the fault table in docs/guarantees.md; `--help` says how. The exit code is 0 if every invariant held, 1 if not, 2 for a
+ * wrong command line.
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,10 +12,12 @@ import { startEmbeddedDeployment } from "./driver/embedded-deployment.ts";
 import { runFaults } from "./driver/fault-run.ts";
 import { faults } from "./driver/faults.ts";
 import { report } from "./driver/report.ts";
+import { faultRows } from "./table/rows.ts";
+import { runFaultTable } from "./table/table-run.ts";
 
 const deployments: Readonly<Record<string, () => Promise<Deployment>>> = {
   embedded: startEmbeddedDeployment,
-  distributed: startDistributedDeployment,
+  distributed: () => startDistributedDeployment(),
   cluster: startClusterDeployment,
 };
 
@@ -34,8 +37,14 @@ const usage = `Runs a deployment under faults, and checks that nothing is lost, 
   --keep             keep the history of a good run, too
   --help
 
+  bun run test:faults -- --table [--rows A,B] [--seed N]
+                     runs the fault table, or these rows of it, and writes their figures into docs/guarantees.md
+
 Faults:
 ${faults.map(({ name, about }) => `  ${name.padEnd(23)} ${about}`).join("\n")}
+
+Rows of the table:
+${faultRows.map(({ name, fault }) => `  ${name.padEnd(28)} ${fault}`).join("\n")}
 `;
 
 process.exit(await main(process.argv.slice(2)));
@@ -51,6 +60,15 @@ async function main(args: readonly string[]): Promise<number> {
   if (values.help) {
     console.log(usage);
     return 0;
+  }
+  if (values.table) {
+    const rows = values.rows?.split(",");
+    const unknownRow = rows?.find((name) => !faultRows.some((row) => row.name === name));
+    if (unknownRow !== undefined) {
+      console.error(`there is no row ${unknownRow}\n\n${usage}`);
+      return 2;
+    }
+    return (await runFaultTable(rows, values.seed, (line) => console.log(line))) ? 0 : 1;
   }
   const start = deployments[values.deployment];
   const names = values.faults?.split(",");
@@ -100,6 +118,8 @@ function parse(args: readonly string[]) {
       people: { type: "string", default: "8" },
       rate: { type: "string", default: "40" },
       keep: { type: "boolean", default: false },
+      table: { type: "boolean", default: false },
+      rows: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -114,6 +134,8 @@ function parse(args: readonly string[]) {
     deployment: values.deployment,
     faults: values.faults,
     keep: values.keep,
+    table: values.table,
+    rows: values.rows,
     help: values.help,
     seed: Math.floor(number("seed", 0)),
     runs: number("runs", 1),

@@ -16,6 +16,8 @@ const stopTimeoutMs = 10_000;
 export interface RedisOptions {
   /** Settings of redis-server, as on its command line: { appendonly: "yes" }. Unless told otherwise nothing is kept on disk. */
   settings?: Readonly<Record<string, string>>;
+  /** Goes before redis-server at its first start, and must become it (exec): strace -D, faketime. Later starts are plain. */
+  launcher?: readonly string[];
   /** In a process group of its own, so that a Ctrl-C in the terminal does not reach it. Default false. */
   isDetached?: boolean;
 }
@@ -24,14 +26,16 @@ export class RedisServer {
   readonly port: number;
   readonly directory: string;
   readonly #settings: Readonly<Record<string, string>>;
+  #launcher: readonly string[];
   readonly #isDetached: boolean;
   #child: Bun.Subprocess | undefined;
   #admin: ReturnType<typeof createClient> | undefined;
 
-  constructor(port: number, directory: string, { settings = {}, isDetached = false }: RedisOptions) {
+  constructor(port: number, directory: string, { settings = {}, launcher = [], isDetached = false }: RedisOptions) {
     this.port = port;
     this.directory = directory;
     this.#settings = settings;
+    this.#launcher = launcher;
     this.#isDetached = isDetached;
   }
 
@@ -57,12 +61,13 @@ export class RedisServer {
       ...this.#settings,
     };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-    this.#child = Bun.spawn([redisServerPath(), ...args], {
+    this.#child = Bun.spawn([...this.#launcher, redisServerPath(), ...args], {
       stdin: "ignore",
       stdout: Bun.file(join(this.directory, "redis.log")),
       stderr: "ignore",
       detached: this.#isDetached,
     });
+    this.#launcher = [];
     const child = this.#child;
     const answers = async () => {
       if (child.exitCode !== null) {
@@ -74,7 +79,7 @@ export class RedisServer {
   }
 
   /** Sends one command over a connection of its own. */
-  async command(...args: string[]): Promise<unknown> {
+  async command(...args: (string | Buffer)[]): Promise<unknown> {
     if (!this.#admin?.isReady) {
       this.#admin?.destroy();
       this.#admin = createClient({ url: this.url, socket: { reconnectStrategy: false }, disableOfflineQueue: true });

@@ -27,6 +27,10 @@ const systemPackages: readonly SystemPackage[] = [
   // Fetches Cassandra.
   { name: "maven", present: hasAnyCommand("mvn") },
   { name: "redis-server", present: hasAnyCommand("redis-server") },
+  // Gives a process a wrong clock.
+  { name: "faketime", present: hasAnyCommand("faketime") },
+  // Holds up the disk under a Redis, and sees what the disk has confirmed.
+  { name: "strace", present: hasAnyCommand("strace") },
   // Debian's python3 cannot make environments without it.
   { name: "python3-venv", present: hasPythonVenv },
 ];

@@ -9,7 +9,7 @@
 import { RoomLogUnavailableError } from "../../log/errors.ts";
 import { openRedisLink, type RedisEndpoint } from "../../log/redis/open-redis-link.ts";
 import { RedisKeys, shardsDefault } from "../../log/redis/redis-keys.ts";
-import type { RedisLink } from "../../log/redis/redis-link.ts";
+import { type RedisLink, RedisReplyError } from "../../log/redis/redis-link.ts";
 import { RedisScript } from "../../log/redis/redis-script.ts";
 import type { HotWordCount, HotWords, WordUse } from "../hot-words.ts";
 import source from "./hot-words.lua" with { type: "text" };
@@ -34,7 +34,7 @@ export interface RedisHotWordsOptions {
   clock?: "redis" | "caller";
   /** A server that does not answer for so long is away. Default 2,000. */
   answerTimeoutMs?: number;
-  /** Told that so many uses of a room were forgotten before their time. Must not throw. */
+  /** Told that so many uses of a room were forgotten before their time, or never counted. Must not throw. */
   onDropped?: (roomId: string, uses: number) => void;
 }
 
@@ -68,6 +68,9 @@ class RedisHotWords implements HotWords {
   readonly #onDropped: RedisHotWordsOptions["onDropped"];
   readonly #keys: RedisKeys;
   readonly #link: RedisLink;
+  /** Uses that Redis had no memory for and that nobody was told of yet, and when they may be told. */
+  #uncounted = 0;
+  #tellUncountedMs = 0;
 
   constructor({
     endpoint,
@@ -96,7 +99,11 @@ class RedisHotWords implements HotWords {
     return this.#link.opened(timeoutMs);
   }
 
-  /** @throws {RoomLogUnavailableError} Redis is away @throws {RedisReplyError} Redis refuses, so when it has no memory left */
+  /**
+   * Where Redis has no memory left the uses are dropped: to try again would keep what they are counted from in the log, and
+   * with it the memory that Redis is out of.
+   * @throws {RoomLogUnavailableError} Redis is away @throws {RedisReplyError} Redis refuses
+   */
   async observe(roomId: string, userKey: string, uses: readonly WordUse[], atMs: number): Promise<void> {
     if (uses.length === 0) {
       return;
@@ -105,9 +112,27 @@ class RedisHotWords implements HotWords {
     // Twice the window, so that what is in the window is never gone.
     const numbers = [this.#usesPerRoomMax, 2 * this.windowMs].map(String);
     const args = ["observe", String(atMs), String(this.windowMs), String(expireMax), userKey, ...numbers, ...words];
-    const dropped = Number(await observeScript.run(this.#link, this.#roomKeys(roomId), args));
-    if (dropped > 0) {
-      this.#onDropped?.(roomId, dropped);
+    try {
+      const dropped = Number(await observeScript.run(this.#link, this.#roomKeys(roomId), args));
+      if (dropped > 0) {
+        this.#onDropped?.(roomId, dropped);
+      }
+    } catch (error) {
+      if (!(error instanceof RedisReplyError && error.code === "OOM")) {
+        throw error;
+      }
+      this.#dropUncounted(roomId, uses.length);
+    }
+  }
+
+  /** Every message meets a Redis without memory: told at most once a second, with the room of the latest. */
+  #dropUncounted(roomId: string, uses: number): void {
+    this.#uncounted += uses;
+    const nowMs = performance.now();
+    if (nowMs >= this.#tellUncountedMs) {
+      this.#onDropped?.(roomId, this.#uncounted);
+      this.#uncounted = 0;
+      this.#tellUncountedMs = nowMs + 1_000;
     }
   }
 

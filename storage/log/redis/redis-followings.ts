@@ -16,6 +16,7 @@
  * It owns the followed rooms and their subscriptions. Each room holds at most `bufferEntriesMax` entries.
  */
 import { comparePositions, type Position, positionBefore } from "../../position.ts";
+import { endBefore } from "../log-event.ts";
 import type { Following, LogEntry, LogPage, LostRange, RoomFollower } from "../room-log.ts";
 import { parsePublished } from "./redis-entries.ts";
 import type { RedisKeys } from "./redis-keys.ts";
@@ -143,6 +144,11 @@ export class RedisFollowings {
 
   get rooms(): number {
     return this.#rooms.size;
+  }
+
+  /** The newest position of a room that followers were handed. */
+  delivered(roomId: string): Position | undefined {
+    return this.#rooms.get(roomId)?.delivered;
   }
 
   async follow(roomId: string, follower: RoomFollower): Promise<Following> {
@@ -322,7 +328,7 @@ export class RedisFollowings {
         }
         if (room.isBehind(entry.position)) {
           if (!room.isNext(entry.position)) {
-            repaired += await this.#bridge(room, entry.position, page);
+            repaired += await this.#bridge(room, entry.position, page, endBefore(entry));
           }
           room.deliver(entry);
           repaired += room.buffer.some(({ position }) => comparePositions(position, entry.position) === 0) ? 0 : 1;
@@ -343,10 +349,10 @@ export class RedisFollowings {
   }
 
   /** Gets from `delivered` to just before `next`, which the log has next: with what the history has, or by saying what is lost. */
-  async #bridge(room: FollowedRoom, next: Position, page: LogPage): Promise<number> {
+  async #bridge(room: FollowedRoom, next: Position, page: LogPage, end?: Position): Promise<number> {
     const { roomId } = room;
     const from = room.delivered;
-    if (!from && next.seq === 0 && !page.floor) {
+    if (!from && next.seq === 0 && !page.floor && !end) {
       return 0;
     }
     let delivered = 0;
@@ -354,7 +360,7 @@ export class RedisFollowings {
       const stored = await this.#reader.stored(roomId, room.delivered, next, pageEntriesMax);
       for (const entry of stored) {
         if (!room.isNext(entry.position)) {
-          await this.#tellLost(room, entry.position);
+          await this.#tellLost(room, entry.position, endBefore(entry));
         }
         room.deliver(entry);
         delivered += 1;
@@ -364,20 +370,23 @@ export class RedisFollowings {
       }
     }
     if (!room.isNext(next)) {
-      await this.#tellLost(room, next);
+      await this.#tellLost(room, next, end);
     }
     return delivered;
   }
 
-  /** Between `delivered` and `next` there is nothing any more. Says so, if there was something. */
-  async #tellLost(room: FollowedRoom, next: Position): Promise<void> {
+  /**
+   * Between `delivered` and `next` there is nothing any more. Says so, if there was something.
+   * @param end the newest position before `next` that others knew of, where `next` begins an epoch
+   */
+  async #tellLost(room: FollowedRoom, next: Position, end: Position | undefined): Promise<void> {
     const { roomId, delivered } = room;
     let range: LostRange | undefined;
     if (next.seq > 0) {
       range = { after: delivered, through: positionBefore(next) };
     } else if (!delivered) {
       range = { after: undefined, through: undefined };
-    } else if (!(await this.#reader.has(roomId, newest(room, next)))) {
+    } else if ((end && room.isBehind(end)) || !(await this.#reader.has(roomId, newest(room, next)))) {
       // The server came back without what it had shown; nobody knows what else it had accepted.
       range = { after: delivered, through: undefined };
     }

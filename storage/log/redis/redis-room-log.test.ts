@@ -8,7 +8,7 @@ import { type HistoryStore, HistoryUnavailableError } from "../../history/histor
 import { SqliteHistoryStore } from "../../history/sqlite-history-store.ts";
 import { comparePositions, formatPosition, type Position } from "../../position.ts";
 import { RoomLogFullError, RoomLogUnavailableError } from "../errors.ts";
-import { decodeEntry } from "../log-event.ts";
+import { decodeEntry, endBefore } from "../log-event.ts";
 import { roomLogContract } from "../room-log.contract.ts";
 import type { Appended, Delivery, LogConsumer, LogEntry, LostRange, RoomFollower, RoomLog } from "../room-log.ts";
 import { RedisKeys } from "./redis-keys.ts";
@@ -204,6 +204,26 @@ describe("the fence", () => {
     await collector.until(7);
     expect(collector.order).toEqual([1, 2, 3, 4, 5, 6, "lost", 7]);
     expect(collector.losses).toEqual([{ after: acked[2]?.position, through: undefined }]);
+    // For those who come later it is written down with the first entry that follows.
+    const entries = (await log.readAfter("a", undefined, 10)).entries;
+    expect(entries.map((entry) => endBefore(entry))).toEqual([undefined, undefined, undefined, acked[2]?.position]);
+  });
+
+  test("a follower that did not see what was lost is told by the entry that follows, also where the server came back empty", async () => {
+    await using server = await ownRedis();
+    await using writing = await openLog(server);
+    await using reading = await openLog(server, { prefix: writing.prefix });
+    const [, second] = await appendAll(writing.log, "a", 1, 2);
+    await server.kill();
+    await server.start();
+    const collector = new Collector();
+    await insist(() => reading.log.follow("a", collector));
+    const after = await insist(() => writing.log.append({ roomId: "a", event: small(3) }));
+    await collector.until(1);
+    expect(collector.order).toEqual(["lost", 3]);
+    expect(collector.losses).toEqual([{ after: undefined, through: undefined }]);
+    expect(endBefore(collector.entries[0] as LogEntry)).toEqual(second?.position);
+    expect(comparePositions(after.position, second?.position as Position)).toBeGreaterThan(0);
   });
 
   test("a server that was a replica in between, and lost what it alone had, never gives those positions again", async () => {
@@ -478,6 +498,23 @@ describe("a send", () => {
     expect(await failure(send(9))).toBeInstanceOf(RoomLogUnavailableError);
     expect((await send(0)).position.seq).toBe(0);
     expect(await redis.command("XLEN", shardLog)).toBe(1);
+  });
+
+  test("that may not write all that belongs to it writes nothing, and goes on when it may", async () => {
+    await using server = await ownRedis();
+    await using opened = await openLog(server);
+    const { log } = opened;
+    const [, second] = await appendAll(log, "a", 1, 2);
+    for (const command of ["xadd", "hset", "set"]) {
+      await server.command("ACL", "SETUSER", "default", `-${command}`);
+      const refused = await failure(log.append({ roomId: "a", event: small(9), dedupe: { key: "k", digest: "9" } }));
+      expect(refused).toBeInstanceOf(RoomLogUnavailableError);
+      expect(String(refused)).toContain("NOPERM");
+      await server.command("ACL", "SETUSER", "default", "+@all");
+    }
+    const third = await log.append({ roomId: "a", event: small(3) });
+    expect(third.position).toEqual(next(second?.position as Position));
+    expect((await log.readAfter("a", undefined, 10)).entries.map(({ event }) => event[0])).toEqual([1, 2, 3]);
   });
 
   test("is refused when Redis is out of memory; reading, storing and trimming go on and make room", async () => {

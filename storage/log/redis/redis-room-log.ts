@@ -115,6 +115,9 @@ const boundsDefault: RedisRoomLogBounds = {
 /** The most entries that one read asks Redis for: a script that returns more holds up everybody for milliseconds. */
 const readEntriesMax = 1_000;
 
+/** Rooms whose newest position is remembered although nobody here follows them. */
+const appendedRoomsMax = 10_000;
+
 /** Whose entries in take.lua and let-go.lua those are that were let go. */
 const nobody = "-";
 
@@ -149,6 +152,8 @@ export class RedisRoomLog implements RoomLog {
   readonly #channels: RedisLink;
   readonly #followings: RedisFollowings;
   readonly #consumers = new Map<string, RedisConsumer>();
+  /** The newest position of rooms that entries were appended to here: the last ones. */
+  readonly #appended = new Map<string, Position>();
   /** The greatest epoch that any room was seen in: a later one must be greater, also where a clock goes back. */
   #epochMax = 0;
   #closed = false;
@@ -204,6 +209,7 @@ export class RedisRoomLog implements RoomLog {
         case "duplicate": {
           const position = parsePosition(String(reply[1]));
           this.#epochMax = Math.max(this.#epochMax, position.epoch);
+          this.#noteAppended(entry.roomId, position);
           return { position, acceptedMs: Number(reply[2]), duplicate: reply[0] === "duplicate" };
         }
         case "reused":
@@ -338,6 +344,7 @@ export class RedisRoomLog implements RoomLog {
       String(Math.max(persistLogEntriesMax, shardLogEntriesMax)),
       stored,
       String(this.#epochMax),
+      this.#newestSeen(roomId),
     ];
     if (dedupe) {
       keys.push(this.#keys.once(roomId, dedupe.key));
@@ -347,6 +354,28 @@ export class RedisRoomLog implements RoomLog {
       return (await appendScript.run(this.#writes, keys, args)) as unknown[];
     } catch (error) {
       throw this.#refusal(error);
+    }
+  }
+
+  /** The newest position of a room that this process knows of, from followers or by having appended it; "": none. */
+  #newestSeen(roomId: string): string {
+    const delivered = this.#followings.delivered(roomId);
+    const appended = this.#appended.get(roomId);
+    const newest =
+      delivered && appended && comparePositions(appended, delivered) > 0 ? appended : (delivered ?? appended);
+    return newest ? formatPosition(newest) : "";
+  }
+
+  #noteAppended(roomId: string, position: Position): void {
+    const known = this.#appended.get(roomId);
+    if (known && comparePositions(known, position) >= 0) {
+      return;
+    }
+    // The last again, so that the first is the one that has been silent for longest.
+    this.#appended.delete(roomId);
+    this.#appended.set(roomId, position);
+    if (this.#appended.size > appendedRoomsMax) {
+      this.#appended.delete(this.#appended.keys().next().value as string);
     }
   }
 

@@ -13,6 +13,8 @@ export interface Member {
   readonly name: string;
   /** False: it was ended, or has ended by itself. */
   readonly isRunning: boolean;
+  /** Of the process that runs now, where the member is one of ours. */
+  readonly pid?: number;
   /** Ends it and waits. @returns its exit code, or -1 where the signal ended it */
   end(signal: "SIGKILL" | "SIGTERM"): Promise<number>;
   /** Starts it again, and waits until it serves. */
@@ -24,10 +26,10 @@ export interface Member {
   /** What it logged last, for the report of a failure. */
   readonly log: string;
   /** Sends one command of its own language, where it has one (Redis). */
-  readonly command?: (...words: string[]) => Promise<unknown>;
+  readonly command?: (...words: (string | Buffer)[]) => Promise<unknown>;
   /** Its nodes, where it has several. */
   readonly cluster?: RedisCluster;
-  /** While it is ended: takes so many bytes from the end of what it keeps, as a loss of power does. */
+  /** While it is ended: takes so many bytes from the end of what it keeps, as a loss of power does. Infinity: all of it. */
   readonly loseTail?: (bytes: number) => Promise<void>;
 }
 

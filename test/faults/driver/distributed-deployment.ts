@@ -1,10 +1,10 @@
 /**
- * The whole: three gateways and two workers that share a real Redis, one server or a cluster, and a real Cassandra, all on
- * this machine.
+ * The whole: gateways and workers that share a real Redis, one server or a cluster, and a real Cassandra, all on this
+ * machine.
  */
 import { openCassandra } from "../../../storage/cassandra/open-cassandra.ts";
 import { startCassandra } from "../../harness/cassandra.ts";
-import { startRedis } from "../../harness/redis.ts";
+import { type RedisOptions, startRedis } from "../../harness/redis.ts";
 import { startRedisCluster } from "../../harness/redis-cluster.ts";
 import { storeRows } from "../recorder/stored-rows.ts";
 import type { Deployment, Member } from "./deployment.ts";
@@ -12,8 +12,20 @@ import { GatewayMember } from "./gateway-member.ts";
 import { cassandraMember, redisClusterMember, redisMember } from "./storage-members.ts";
 import { WorkerMember } from "./worker-member.ts";
 
-const gatewayCount = 3;
-const workerCount = 2;
+export interface DistributedOptions {
+  /** Default 3. */
+  readonly gateways?: number;
+  /** Default 2. */
+  readonly workers?: number;
+  /** Default: an append-only file, everysec. */
+  readonly redis?: RedisOptions;
+  /** Where gateways and workers find Redis, given where it is: a proxy, as one. It ends with the deployment. */
+  readonly redisBehind?: (port: number) => Promise<{ url: string; stop(): unknown }>;
+  /** Where gateways and workers find Cassandra, given where it is. It ends with the deployment. */
+  readonly cassandraBehind?: (port: number) => Promise<{ readonly port: number; stop(): unknown }>;
+  /** Environment variables of "gateway-1", "worker-2" …, beside those that all of them need. */
+  readonly settingsOf?: (member: string) => Readonly<Record<string, string>>;
+}
 
 /** What carries the messages. */
 interface Carrier {
@@ -24,21 +36,28 @@ interface Carrier {
   stop(): Promise<void>;
 }
 
-export function startDistributedDeployment(): Promise<Deployment> {
-  return startDeployment("distributed", async () => {
-    const redis = await startRedis({ settings: onDisk });
+const onDisk = { appendonly: "yes", appendfsync: "everysec" };
+
+export function startDistributedDeployment(options: DistributedOptions = {}): Promise<Deployment> {
+  return startDeployment("distributed", options, async () => {
+    const settings = { ...onDisk, ...options.redis?.settings };
+    const redis = await startRedis({ ...options.redis, settings });
+    const front = await options.redisBehind?.(redis.port);
     return {
-      name: "Redis everysec",
+      name: `Redis ${settings.appendonly === "yes" ? settings.appendfsync : "without a file"}`,
       member: redisMember(redis),
-      settings: { REDIS_URL: redis.url },
-      stop: () => redis.stop(),
+      settings: { REDIS_URL: front?.url.replace("http:", "redis:") ?? redis.url },
+      stop: async () => {
+        await front?.stop();
+        await redis.stop();
+      },
     };
   });
 }
 
 /** Three masters, each with a replica. */
 export function startClusterDeployment(): Promise<Deployment> {
-  return startDeployment("cluster", async () => {
+  return startDeployment("cluster", {}, async () => {
     const cluster = await startRedisCluster({ masters: 3, replicasEach: 1, settings: onDisk });
     return {
       name: "a Redis Cluster of 3 masters and 3 replicas, everysec",
@@ -49,9 +68,12 @@ export function startClusterDeployment(): Promise<Deployment> {
   });
 }
 
-const onDisk = { appendonly: "yes", appendfsync: "everysec" };
-
-async function startDeployment(name: string, startCarrier: () => Promise<Carrier>): Promise<Deployment> {
+async function startDeployment(
+  name: string,
+  options: DistributedOptions,
+  startCarrier: () => Promise<Carrier>,
+): Promise<Deployment> {
+  const { gateways: gatewayCount = 3, workers: workerCount = 2 } = options;
   const ends: (() => Promise<unknown>)[] = [];
   const stop = async () => {
     for (const end of ends.splice(0).reverse()) {
@@ -63,10 +85,12 @@ async function startDeployment(name: string, startCarrier: () => Promise<Carrier
     ends.push(() => carrier.stop());
     const cassandra = await startCassandra();
     ends.push(() => cassandra.remove());
+    const cassandraFront = await options.cassandraBehind?.(Number(cassandra.contactPoint.split(":")[1]));
+    ends.push(async () => cassandraFront?.stop());
     const { contactPoints, localDataCenter, keyspace, replication } = cassandra.freshKeyspace();
     const settings = {
       ...carrier.settings,
-      CASSANDRA_CONTACT_POINTS: contactPoints.join(","),
+      CASSANDRA_CONTACT_POINTS: cassandraFront ? `127.0.0.1:${cassandraFront.port}` : contactPoints.join(","),
       CASSANDRA_LOCAL_DATA_CENTER: localDataCenter,
       CASSANDRA_KEYSPACE: keyspace,
       CASSANDRA_REPLICATION: Object.entries(replication)
@@ -78,7 +102,10 @@ async function startDeployment(name: string, startCarrier: () => Promise<Carrier
     await storage.ready();
     const workers: WorkerMember[] = [];
     for (let n = 1; n <= workerCount; n++) {
-      const worker = await WorkerMember.start(`worker-${n}`, settings);
+      const worker = await WorkerMember.start(`worker-${n}`, {
+        ...settings,
+        ...options.settingsOf?.(`worker-${n}`),
+      });
       ends.push(() => worker.end("SIGTERM"));
       workers.push(worker);
     }
@@ -91,6 +118,7 @@ async function startDeployment(name: string, startCarrier: () => Promise<Carrier
         // Small, so that a reader who stalls is soon left messages out.
         SEND_QUEUE_BYTES_MAX: "16384",
         RECENT_ENTRIES_MAX: "64",
+        ...options.settingsOf?.(`gateway-${n}`),
       });
       ends.push(() => gateway.end("SIGTERM"));
       gateways.push(gateway);

@@ -9,11 +9,11 @@ import { seededRandom } from "../../../lib/seeded-random.ts";
 import { CuttingProxy } from "../../browser/cutting-proxy.ts";
 import { waitFor } from "../../harness/wait-for.ts";
 import { checkHistoryFile, type Verdict } from "../checker/history-checker.ts";
-import type { Violation } from "../checker/violation.ts";
+import type { Violation, ViolationKind } from "../checker/violation.ts";
 import { HistoryWriter } from "../recorder/history-writer.ts";
 import { apiRows, countMessages, recordRows } from "../recorder/stored-rows.ts";
 import type { Deployment, Member } from "./deployment.ts";
-import type { Fault } from "./faults/fault.ts";
+import type { Fault, FaultContext } from "./faults/fault.ts";
 import { selectFaults } from "./faults.ts";
 import { Load, type LoadOptions } from "./load.ts";
 
@@ -25,6 +25,10 @@ export interface FaultRunOptions {
   readonly durationMs: number;
   /** Names of faults. Undefined: all that the deployment has members for. */
   readonly faults?: readonly string[];
+  /** Breaks things itself, in its own order, instead of the seeded schedule; the run ends when it resolves. */
+  readonly plan?: (run: PlannedRun) => Promise<void>;
+  /** What the plan cannot but cause, as after a loss of data. */
+  readonly allows?: readonly ViolationKind[];
   readonly load: Omit<LoadOptions, "roomIds"> & { readonly rooms: number };
   /** Where the history goes. It is removed when all is well. */
   readonly historyPath: string;
@@ -33,6 +37,16 @@ export interface FaultRunOptions {
   readonly storeLagMaxMs?: number;
   /** For people who watch. */
   readonly say?: (line: string) => void;
+}
+
+/** What a plan has in hand. */
+export interface PlannedRun {
+  readonly deployment: Deployment;
+  readonly load: Load;
+  readonly history: HistoryWriter;
+  readonly context: FaultContext;
+  /** Does the harm and heals it, and writes both into the history: the figures of the verdict are by its name. */
+  strike(fault: Fault, member: Member): Promise<void>;
 }
 
 export interface FaultRunResult extends Verdict {
@@ -80,7 +94,26 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRunResul
     }
     await load.openReaders();
     load.start();
-    await breakThings({ options, deployment, proxies, history, load, random, measures, say });
+    const pause = (leastMs: number, mostMs: number) => Bun.sleep(leastMs + random() * (mostMs - leastMs));
+    const contextOf = (fault: string): FaultContext => ({
+      random,
+      pause,
+      proxies,
+      load,
+      measure: (figure, value) => {
+        const name = `${fault} ${figure}`.trimStart();
+        measures.set(name, [...(measures.get(name) ?? []), value]);
+      },
+    });
+    const strike = async (fault: Fault, member: Member) => {
+      const event = { type: "fault", name: fault.name, target: member.name } as const;
+      history.write({ ...event, at: history.now(), phase: "begin" });
+      await fault.inject(member, contextOf(fault.name));
+      history.write({ ...event, at: history.now(), phase: "end" });
+    };
+    const run: PlannedRun = { deployment, load, history, context: contextOf(""), strike };
+    await (options.plan?.(run) ?? breakThings(run, options, random));
+    checkMembers(deployment);
     say("settling");
     await load.settle();
     storeLagMs = await waitForStore(deployment, load, roomIds, options.storeLagMaxMs ?? storeLagMaxMs);
@@ -95,7 +128,10 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRunResul
     await history.close();
   }
   const verdict = await checkHistoryFile(options.historyPath);
-  const allowed = new Set(selectFaults(deployment, options.faults).flatMap(({ allows }) => allows ?? []));
+  const allowed = new Set([
+    ...(options.allows ?? []),
+    ...(options.plan ? [] : selectFaults(deployment, options.faults).flatMap(({ allows }) => allows ?? [])),
+  ]);
   const unexpected = verdict.violations.filter(({ kind }) => !allowed.has(kind));
   if (unexpected.length === 0 && !options.keepHistory) {
     await rm(options.historyPath, { force: true });
@@ -112,48 +148,32 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRunResul
   };
 }
 
-async function breakThings(parts: {
-  options: FaultRunOptions;
-  deployment: Deployment;
-  proxies: readonly CuttingProxy[];
-  history: HistoryWriter;
-  load: Load;
-  random: () => number;
-  measures: Map<string, number[]>;
-  say: (line: string) => void;
-}): Promise<void> {
-  const { options, deployment, proxies, history, load, random, measures, say } = parts;
-  const pause = (leastMs: number, mostMs: number) => Bun.sleep(leastMs + random() * (mostMs - leastMs));
+async function breakThings(run: PlannedRun, options: FaultRunOptions, random: () => number): Promise<void> {
+  const { deployment, load, context, strike } = run;
+  const { say = () => {} } = options;
   const chosen = shuffledForEver(selectFaults(deployment, options.faults), random);
   const startedMs = performance.now();
   while (performance.now() - startedMs < options.durationMs) {
-    await pause(calmMs.least, calmMs.most);
+    await context.pause(calmMs.least, calmMs.most);
     const { value: fault } = chosen.next();
     const members = deployment.members.filter(({ kind }) => kind === fault.kind);
     const member = members[Math.floor(random() * members.length)] as Member;
     const waits = random() >= untimelyPart;
     say(`${((performance.now() - startedMs) / 1_000).toFixed(1)} s  ${fault.name}  ${member.name}`);
-    const event = { type: "fault", name: fault.name, target: member.name } as const;
-    history.write({ ...event, at: history.now(), phase: "begin" });
-    await fault.inject(member, {
-      random,
-      pause,
-      proxies,
-      load,
-      measure: (figure, value) => {
-        const name = `${fault.name} ${figure}`;
-        measures.set(name, [...(measures.get(name) ?? []), value]);
-      },
-    });
-    history.write({ ...event, at: history.now(), phase: "end" });
-    const dead = deployment.members.find(({ isRunning }) => !isRunning);
-    if (dead) {
-      throw new Error(`${dead.name} has ended by itself\n${dead.log}`);
-    }
+    await strike(fault, member);
+    checkMembers(deployment);
     load.checkAlive();
     if (waits) {
       await load.allLive();
     }
+  }
+}
+
+/** @throws {Error} a member is not there, which nobody ended */
+function checkMembers({ members }: Deployment): void {
+  const dead = members.find(({ isRunning }) => !isRunning);
+  if (dead) {
+    throw new Error(`${dead.name} has ended by itself\n${dead.log}`);
   }
 }
 

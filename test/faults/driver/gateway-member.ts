@@ -29,6 +29,10 @@ export class GatewayMember implements Member {
     return this.#gateway.port;
   }
 
+  get pid(): number {
+    return this.#gateway.pid;
+  }
+
   get isRunning(): boolean {
     return this.#gateway.exitCode === undefined;
   }

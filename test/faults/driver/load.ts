@@ -4,7 +4,7 @@
  *
  * Owns all clients of the run; `settle` brings them to the point at which everything must have arrived.
  */
-import { comparePositions, type Position, parsePosition } from "../../../storage/position.ts";
+import { comparePositions, formatPosition, type Position, parsePosition } from "../../../storage/position.ts";
 import { waitFor } from "../../harness/wait-for.ts";
 import { transportOf } from "../recorder/client-ways.ts";
 import type { HistoryWriter } from "../recorder/history-writer.ts";
@@ -73,6 +73,17 @@ export class Load {
   /** Messages that were not sent because too many were under way. */
   get skipped(): number {
     return this.#skipped;
+  }
+
+  /** Sends that have no answer yet. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** The newest position that was acknowledged. */
+  newestIn(roomId: string): string | undefined {
+    const newest = this.#newest.get(roomId);
+    return newest && formatPosition(newest);
   }
 
   /** Different messages that were acknowledged, by room. */

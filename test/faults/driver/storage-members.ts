@@ -1,5 +1,5 @@
 /** Redis and Cassandra as members of a deployment under test. */
-import { readdir, stat, truncate } from "node:fs/promises";
+import { readdir, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import type { CassandraNode } from "../../harness/cassandra.ts";
 import type { RedisServer } from "../../harness/redis.ts";
@@ -61,6 +61,10 @@ export function redisClusterMember(cluster: RedisCluster): Member {
 /** Cuts the file that Redis appends to: the newest one of its multi-part AOF (Redis 7, "appenddirname"). */
 async function loseTail(directory: string, bytes: number): Promise<void> {
   const folder = join(directory, "appendonlydir");
+  if (bytes === Number.POSITIVE_INFINITY) {
+    await rm(folder, { recursive: true, force: true });
+    return;
+  }
   const names = (await readdir(folder)).filter((name) => name.endsWith(".incr.aof")).sort();
   const file = join(folder, names.at(-1) ?? "");
   const { size } = await stat(file);

@@ -22,9 +22,9 @@ export class WorkerMember implements Member {
     this.#settings = settings;
   }
 
-  /** @param settings of the worker as environment variables */
+  /** @param settings of the worker as environment variables; its name there is `name` unless they say otherwise */
   static async start(name: string, settings: Readonly<Record<string, string>>): Promise<WorkerMember> {
-    const worker = new WorkerMember(name, { ...settings, WORKER_NAME: name });
+    const worker = new WorkerMember(name, { WORKER_NAME: name, ...settings });
     await worker.start();
     return worker;
   }

@@ -12,6 +12,8 @@ export class HistoryWriter {
   readonly #sink: FileSink;
   #operations = 0;
   #events = 0;
+  /** Is told of every event as it is written. */
+  onEvent: ((event: HistoryEvent) => void) | undefined;
 
   constructor(readonly path: string) {
     this.#sink = Bun.file(path).writer({ highWaterMark: bufferBytes });
@@ -33,6 +35,7 @@ export class HistoryWriter {
 
   write(event: HistoryEvent): void {
     this.#events += 1;
+    this.onEvent?.(event);
     this.#sink.write(`${JSON.stringify(event)}\n`);
   }
 

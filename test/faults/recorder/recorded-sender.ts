@@ -29,7 +29,10 @@ interface Tries {
   uncertain: number;
 }
 
-export type SendOutcome = { kind: "ok"; sent: SentMessage } | { kind: "fail" | "info"; code: string };
+export type SendOutcome =
+  | { kind: "ok"; sent: SentMessage }
+  /** `retryAfterMs`: what the last refusal asked for. */
+  | { kind: "fail" | "info"; code: string; retryAfterMs: number | undefined };
 
 export class RecordedSender {
   readonly #author: AuthorInit;
@@ -38,13 +41,28 @@ export class RecordedSender {
   /** By client_message_id: of what is under way. */
   readonly #tries = new Map<string, Tries>();
 
-  /** @param n chooses protocol and first gateway */
-  constructor(parts: { n: number; author: AuthorInit; baseUrls: readonly string[]; history: HistoryWriter }) {
+  /**
+   * @param n chooses protocol and first gateway
+   * @param tries default 20; 1: what the gateway says to the first call is what comes of it
+   */
+  constructor(parts: {
+    n: number;
+    author: AuthorInit;
+    baseUrls: readonly string[];
+    history: HistoryWriter;
+    tries?: number;
+  }) {
     this.#author = parts.author;
     this.#history = parts.history;
     this.#client = new ChatClient({
       transport: transportOf(parts.n, parts.baseUrls, [this.#watchTries()]),
-      retry: { baseMs: 250, maxMs: 1_000, sendAttemptsMax: 20, sendTryTimeoutMs: 3_000, sendTimeoutMs: 15_000 },
+      retry: {
+        baseMs: 250,
+        maxMs: 1_000,
+        sendAttemptsMax: parts.tries ?? 20,
+        sendTryTimeoutMs: 3_000,
+        sendTimeoutMs: 15_000,
+      },
     });
   }
 
@@ -79,7 +97,7 @@ export class RecordedSender {
     } catch (thrown) {
       const { code } = ConnectError.from(thrown);
       const kind = tries.uncertain === 0 ? "fail" : "info";
-      const outcome = { kind, code: Code[code] } as const;
+      const outcome = { kind, code: Code[code], retryAfterMs: refusalOf(thrown).retryAfterMs } as const;
       this.#history.write({ type: kind, at: this.#history.now(), op, tries: tries.count, code: Code[code] });
       return outcome;
     } finally {
