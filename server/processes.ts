@@ -96,9 +96,6 @@ export class Processes {
       this.kill();
       await Promise.all(started.map(({ process: { ended } }) => ended));
       throw error;
-    } finally {
-      // Later ends are #keepUp's matter.
-      void Promise.allSettled(endedEarly);
     }
   }
 

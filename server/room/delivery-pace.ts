@@ -11,7 +11,7 @@
  *
  * After a write a room rests so long. What comes later than that goes out in its own turn: a room that is slower than its
  * rest never waits, however busy the process is. Below the share no room rests; gathering begins above it and ends below
- * half of it.
+ * half of it. It is time as it passes and not CPU time: where cores are short writes take longer, and rooms gather sooner.
  *
  * State: what the last second held, for the process and for each room.
  */

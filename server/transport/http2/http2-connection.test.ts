@@ -392,6 +392,21 @@ describe("limits", () => {
   });
 });
 
+test("a response of which the peer takes nothing is cut off, one that is taken slowly is not", async () => {
+  const peer = open();
+  await peer.receive(opening, initialWindow(2), request(1), request(3));
+  for (const stream of peer.streams) {
+    stream.respond(200, []);
+    stream.send(Buffer.from("answer"));
+    stream.end();
+  }
+  const begin = performance.now();
+  await peer.receive(windowUpdate(3, 1));
+  peer.connection.sweep(begin + limits.idleTimeoutMs);
+  await turn();
+  expect(peer.resets).toEqual([[1, ErrorCode.CANCEL]]);
+});
+
 describe("a connection ends for a flood of", () => {
   const floods: Record<string, Buffer> = {
     "resets of streams just opened (CVE-2023-44487)": Buffer.concat(
@@ -554,6 +569,22 @@ describe("what the hub delivers", () => {
     expect(log).toEqual(["drained"]);
     await turn();
     expect(data(1)).toBe("123");
+  });
+
+  test("waits behind what Connect sends, and both are told when they may go on", async () => {
+    const { streams, receive, data } = open();
+    await receive(opening, initialWindow(2), request(1));
+    const [stream] = streams as [Http2Stream];
+    const log: string[] = [];
+    stream.onDrain(() => log.push("hub"));
+    expect(stream.send(Buffer.from("first"))).toBe(false);
+    const sent = stream.writable().then(() => log.push("Connect"));
+    await receive(windowUpdate(1, 3));
+    await sent;
+    expect(stream.write(shared("second"))).toBe(false);
+    await receive(windowUpdate(1, 6));
+    expect(log).toEqual(["hub", "Connect", "hub"]);
+    expect(data(1)).toBe("firstsecond");
   });
 
   test("is cut into frames where it is longer than one (4.2)", async () => {

@@ -35,7 +35,7 @@ export interface Http2Limits {
   openingTimeoutMs: number;
   /** From the head of a request to the end of its body. Does not apply where `isLongUpload` says so. */
   requestBodyTimeoutMs: number;
-  /** Without streams. */
+  /** Without streams; and for a peer to take something of a response that waits for it. */
   idleTimeoutMs: number;
   /** All header fields of a request together, as SETTINGS_MAX_HEADER_LIST_SIZE counts (431 above it). */
   headerBytesMax: number;
@@ -180,6 +180,11 @@ export class Http2Connection implements StreamOwner {
     }
     for (const stream of this.#uploads) {
       if (stream.bodyDeadline <= now) {
+        stream.reset(ErrorCode.CANCEL);
+      }
+    }
+    for (const stream of this.#waiting) {
+      if (stream.isStalledSince(now - this.#options.limits.idleTimeoutMs)) {
         stream.reset(ErrorCode.CANCEL);
       }
     }

@@ -82,7 +82,10 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
   /** How the response ends once what waits is out: with END_STREAM on DATA, or with these trailers. */
   #ending: "data" | Fields | undefined;
   #hasResponseEnded = false;
+  /** Since when the peer takes nothing of what waits, performance.now; Infinity: nothing waits. */
+  #stalledSince = Infinity;
   #onDrain: (() => void) | undefined;
+  #writable: PromiseWithResolvers<void> | undefined;
   #onClose: ((error: Http2StreamClosedError | undefined) => void) | undefined;
   #isClosed = false;
   #closedBy: Http2StreamClosedError | undefined;
@@ -193,14 +196,12 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     return this.#unsentBytes === 0 || this.sendWaiting();
   }
 
-  /** Resolves when what waits is on its way or never will be. */
+  /** Resolves when what waits is on its way or never will be. Beside `onDrain`, which may be somebody else's. */
   async writable(): Promise<void> {
-    while (this.#unsentBytes > 0 && !this.#isClosed) {
-      await new Promise<void>((resolve) => {
-        this.#onDrain = resolve;
-      });
+    if (this.#unsentBytes > 0 && !this.#isClosed) {
+      this.#writable ??= Promise.withResolvers();
+      await this.#writable.promise;
     }
-    this.#onDrain = undefined;
   }
 
   /** Ends the response once what waits is out. @param trailers undefined: none */
@@ -282,21 +283,32 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     while (this.#unsentBytes > 0) {
       const room = Math.min(this.sendWindow, connection.sendWindow, framePayloadBytesMax);
       if (room <= 0 || frames === framesMax || connection.isFull) {
+        if (frames > 0 || this.#stalledSince === Infinity) {
+          this.#stalledSince = performance.now();
+        }
         this.#owner.waits(this);
         return false;
       }
       this.#queueData(room);
       frames++;
     }
+    this.#stalledSince = Infinity;
     if (this.#ending !== undefined && !this.#hasResponseEnded) {
       this.#sendEnding(this.#ending);
     }
     return true;
   }
 
+  /** For the connection: the peer has taken nothing since then of a response that nobody else watches, as the hub does. */
+  isStalledSince(since: number): boolean {
+    return this.#stalledSince <= since && (this.#ending !== undefined || this.#writable !== undefined);
+  }
+
   /** For the connection: tells who writes that nothing waits any more. */
   drained(): void {
     if (this.#unsentBytes === 0) {
+      this.#writable?.resolve();
+      this.#writable = undefined;
       this.#onDrain?.();
     }
   }
@@ -321,7 +333,7 @@ export class Http2Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
       this.#reading?.resolve(endOfBody);
     }
     this.#reading = undefined;
-    this.#onDrain?.();
+    this.drained();
   }
 
   /** One DATA frame of at most `room` bytes, out of as many of the waiting pieces as fit. */
