@@ -11,6 +11,8 @@ const keysAtOnce = 10;
 const migrateTimeoutMs = 5_000;
 /** Longer than it takes a replica to be elected, and a master that came back to copy what it missed. */
 const changeTimeoutMs = 30_000;
+/** After five seconds Redis gives a planned failover up. */
+const failoverGivenUpMs = 5_500;
 
 export interface RedisClusterOptions {
   masters?: number;
@@ -84,7 +86,12 @@ export class RedisCluster {
 
   /** A replica takes its master's place as planned: the master stops, hands over all it has, and becomes the replica. */
   async failover(replica: RedisServer): Promise<void> {
-    await replica.command("CLUSTER", "FAILOVER");
+    const deadlineMs = performance.now() + changeTimeoutMs;
+    // The other masters vote for a replica of the same master once in four seconds at most; then the attempt is given up.
+    do {
+      await replica.command("CLUSTER", "FAILOVER");
+      await waitFor("it is a master", () => this.isMaster(replica), failoverGivenUpMs).catch(() => {});
+    } while (!(await this.isMaster(replica)) && performance.now() < deadlineMs);
     await this.promoted(replica);
   }
 

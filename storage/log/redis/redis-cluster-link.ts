@@ -7,8 +7,8 @@
  *                        └── CLUSTER SLOTS, while ─────────┘
  *                            a master is missing
  *
- * A command that was redirected was not run, so it is sent again, as is one whose keys are in two places because their slot
- * moves (TRYAGAIN), for half the answer timeout; any other failure is the caller's, as with one server. A node that does not
+ * A command that was redirected was not run, so it is sent again, as is one that cannot be run while a slot or its master
+ * changes (TRYAGAIN, CLUSTERDOWN), for half the answer timeout; any other failure is the caller's, as with one server. A node that does not
  * answer holds up only what goes to it.
  *
  * Why not the client's own cluster: it goes on sending to a master that is frozen after a replica has taken over, and takes
@@ -35,9 +35,14 @@ import {
 /** A table of slots that is wrong twice in a row is out of date; more often, and the cluster is at odds with itself. */
 const redirectionsMax = 5;
 /** How often the masters are asked for while one is missing. */
-const lookBackoff = { baseMs: 50, maxMs: 250 };
+const lookBackoff = { baseMs: 25, maxMs: 100 };
+/** How long a command waits for a connection to open, and then for what a look brings. */
+const openPatienceMs = 500;
+const lookedTimeoutMs = 250;
 
-/** How soon a command is sent again whose keys are in two places, because their slot moves. */
+/** Nothing was run, and soon will be: keys are in two places because their slot moves, or a master is just being replaced. */
+const passingCodes: ReadonlySet<string> = new Set(["TRYAGAIN", "CLUSTERDOWN"]);
+/** How soon such a command is sent again. */
 const moveBackoff = { baseMs: 20, maxMs: 100 };
 
 interface Node {
@@ -72,6 +77,8 @@ export class RedisClusterLink implements RedisLink {
   #looks = 0;
   #waiting = 0;
   #looking: Promise<void> | undefined;
+  /** Of a look that has not begun. */
+  #nextLook = Promise.withResolvers<void>();
   #mustLook = false;
   #lastError: unknown;
 
@@ -158,17 +165,25 @@ export class RedisClusterLink implements RedisLink {
     const startedMs = performance.now();
     let address = this.#masters[slot];
     let isAsking = false;
+    let hasLooked = false;
     for (let redirections = 0, moves = 0; ; ) {
       if (address === undefined || this.#closing.signal.aborted) {
         throw this.#unavailable();
       }
       const { connection } = this.#node(address);
+      if (!(await connection.reopened(openPatienceMs)) && !hasLooked) {
+        // It may have been replaced just now. Nothing was sent, so nothing is lost by asking.
+        hasLooked = true;
+        await this.#looked();
+        address = this.#masters[slot];
+        isAsking = false;
+        continue;
+      }
       try {
-        // Of one that was open and is not, this does not wait.
-        await connection.opened(answerTimeoutMs);
         return await work(connection, isAsking);
       } catch (error) {
-        if (replyOf(error)?.code === "TRYAGAIN" && performance.now() - startedMs < answerTimeoutMs / 2) {
+        const passes = passingCodes.has(replyOf(error)?.code ?? "");
+        if (passes && performance.now() - startedMs < answerTimeoutMs / 2) {
           moves += 1;
           await pause(backoffDelayMs(moves, moveBackoff), this.#closing.signal);
           address = this.#masters[slot];
@@ -250,15 +265,27 @@ export class RedisClusterLink implements RedisLink {
     this.#looking ??= this.#lookUntilWell();
   }
 
+  /** Resolves after a look that begins from here on, or when that takes too long. */
+  async #looked(): Promise<void> {
+    const { promise } = this.#nextLook;
+    this.#look();
+    const patience = new AbortController();
+    await Promise.race([promise, pause(lookedTimeoutMs, AbortSignal.any([patience.signal, this.#closing.signal]))]);
+    patience.abort();
+  }
+
   async #lookUntilWell(): Promise<void> {
     const { signal } = this.#closing;
     for (let looks = 1; !signal.aborted && (this.#mustLook || !this.#isWell); looks += 1) {
       this.#mustLook = false;
+      const look = this.#nextLook;
+      this.#nextLook = Promise.withResolvers();
       try {
         this.#use(await this.#askForSlots());
       } catch (error) {
         this.#lastError = error;
       }
+      look.resolve();
       await pause(backoffDelayMs(looks, lookBackoff), signal);
     }
     // No await since there was nothing to look for: what goes missing from here on begins anew.

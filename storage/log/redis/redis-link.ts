@@ -86,6 +86,9 @@ const replyMappings = {
   bytes: { [RESP_TYPES.BLOB_STRING]: Buffer },
 } as const;
 
+/** Not even in a hurry does it try again sooner. */
+const reconnectPauseMinMs = 50;
+
 /** A node:redis channel subscription costs one line of the command; this many make a packet of a few tens of kB. */
 const channelsPerCommandMax = 500;
 
@@ -123,6 +126,9 @@ export class RedisConnection implements RedisLink {
   #generation = 0;
   #lastError: unknown;
   #end: ((error: unknown) => void) | undefined;
+  /** Of the attempt to open it that runs or comes next. */
+  #attempt = Promise.withResolvers<void>();
+  #hurry = new AbortController();
   /** Commands without an answer, and since when nothing was answered. */
   #waiting = 0;
   #quietSinceMs = 0;
@@ -191,8 +197,23 @@ export class RedisConnection implements RedisLink {
     await openedWithin(this.#firstOpened.promise, timeoutMs, () => this.#unavailable());
   }
 
+  /**
+   * Where it waits before it tries to open again, it tries now.
+   * @returns whether it is open after that, or after `patienceMs`
+   */
+  async reopened(patienceMs: number): Promise<boolean> {
+    if (!this.#client) {
+      this.#hurry.abort();
+      const patience = new AbortController();
+      await Promise.race([this.#attempt.promise, pause(patienceMs, patience.signal)]);
+      patience.abort();
+    }
+    return this.#client !== undefined;
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#attempt.resolve();
     clearInterval(this.#watch);
     this.#end?.(new Error("closed"));
     await this.#running;
@@ -259,13 +280,18 @@ export class RedisConnection implements RedisLink {
       } catch (error) {
         end(error);
       }
+      this.#attempt.resolve();
       await ended.promise;
       if (signal.aborted) {
         return;
       }
+      this.#attempt = Promise.withResolvers();
+      this.#hurry = new AbortController();
       this.#options.down?.(this.#lastError);
       failures += 1;
-      await pause(backoffDelayMs(failures, reconnectBackoff), signal);
+      const delayMs = backoffDelayMs(failures, reconnectBackoff);
+      await pause(Math.min(delayMs, reconnectPauseMinMs), signal);
+      await pause(Math.max(0, delayMs - reconnectPauseMinMs), AbortSignal.any([signal, this.#hurry.signal]));
     }
   }
 
