@@ -11,8 +11,7 @@
  * changes (TRYAGAIN, CLUSTERDOWN), for half the answer timeout; any other failure is the caller's, as with one server. A node that does not
  * answer holds up only what goes to it.
  *
- * Why not the client's own cluster: it goes on sending to a master that is frozen after a replica has taken over, and takes
- * the word that a channel has moved for the answer of a command under way, so that a room stays silent.
+ * Why not the client's own cluster: docs/adr/0010-masters-of-a-cluster-are-found-by-us.md.
  *
  * It owns the connections, the table of slots, the look for masters, and the subscriptions (redis-cluster-channels.ts).
  */
