@@ -124,7 +124,7 @@ async function failoverOnce(
 }
 
 /** A primary and its replica. Clients find the primary behind `front`, the replica finds it behind `replication`. */
-export async function startPair(settings: Readonly<Record<string, string>>) {
+async function startPair(settings: Readonly<Record<string, string>>) {
   // By default a replica waits 5 s before it copies anything.
   const both = { appendonly: "yes", appendfsync: "everysec", "repl-diskless-sync-delay": "0", ...settings };
   const primary = await startRedis({ settings: both });
