@@ -103,7 +103,13 @@ export class Load {
 
   /** Resolves when all readers are live. @throws {Error} they are not in time */
   async allLive(): Promise<void> {
-    await waitFor("every reader is live", () => this.#readers.every((reader) => reader.isLive), upToDateTimeoutMs);
+    const away = () => this.#readers.filter((reader) => !reader.isLive);
+    try {
+      await waitFor("every reader is live", () => away().length === 0, upToDateTimeoutMs);
+    } catch (error) {
+      this.checkAlive();
+      throw new Error(`not live: ${away().map(({ name }) => name)}`, { cause: error });
+    }
   }
 
   /** People begin to talk, and readers to come and go. */

@@ -38,19 +38,14 @@ export class TracedDisk {
    * @returns bytes that went
    */
   async losePower(server: RedisServer): Promise<number> {
-    const { written, durable } = acknowledgedBytes(readFileSync(this.#trace, "utf8"));
+    const durable = acknowledgedBytes(readFileSync(this.#trace, "utf8"));
     const folder = join(server.directory, "appendonlydir");
-    const name =
-      (await readdir(folder))
-        .filter((each) => each.endsWith(".incr.aof"))
-        .sort()
-        .at(-1) ?? "";
-    const { size } = await stat(join(folder, name));
-    // A last write of which the trace did not see the end is not acknowledged either.
-    const lost = Math.max(0, size - (durable + Math.max(0, size - written)));
-    const keep = Math.max(0, Math.min(size, durable));
-    await truncate(join(folder, name), keep);
-    return Math.max(lost, size - keep);
+    const names = (await readdir(folder)).filter((name) => name.endsWith(".incr.aof"));
+    const file = join(folder, names.sort().at(-1) ?? "");
+    const { size } = await stat(file);
+    const kept = Math.min(size, durable);
+    await truncate(file, kept);
+    return size - kept;
   }
 
   remove(): void {
@@ -59,10 +54,11 @@ export class TracedDisk {
 }
 
 /**
- * Reads a trace: `12 write(8</…/appendonly.aof.1.incr.aof>, ""..., 200) = 200`, `13 fdatasync(8</…>) = 0`, both also in
- * two lines where another thread's call came between: `… <unfinished ...>`, `13 <... fdatasync resumed>) = 0`.
+ * How much of the append-only file, which was empty when the trace began, a finished fdatasync covers. A trace has
+ * `12 write(8</…/appendonly.aof.1.incr.aof>, ""..., 200) = 200` and `13 fdatasync(8</…>) = 0`, both also in two lines where
+ * another thread's call came between: `… <unfinished ...>`, `13 <... fdatasync resumed>) = 0`.
  */
-function acknowledgedBytes(trace: string): { written: number; durable: number } {
+function acknowledgedBytes(trace: string): number {
   let written = 0;
   let durable = 0;
   /** By thread: what was written when its fdatasync began. */
@@ -94,5 +90,5 @@ function acknowledgedBytes(trace: string): { written: number; durable: number } 
       }
     }
   }
-  return { written, durable };
+  return durable;
 }

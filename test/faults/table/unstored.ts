@@ -20,7 +20,7 @@ export async function countUnstored(redis: Member, roomIds: readonly string[]): 
   let count = 0;
   for (const shardLog of shardLogsOf(roomIds)) {
     const group = await persistGroup(redis, shardLog);
-    count += Number(group?.get("lag") ?? 0) + Number(group?.get("pending") ?? 0);
+    count += (group?.lag ?? 0) + (group?.pending ?? 0);
   }
   return count;
 }
@@ -50,11 +50,14 @@ function shardLogsOf(roomIds: readonly string[]): Set<string> {
   return new Set(roomIds.map(shardLogOf));
 }
 
-async function persistGroup(redis: Member, shardLog: string): Promise<Map<string, unknown> | undefined> {
-  // RESP2: names and values by turns.
-  const groups = (await redis.command?.("XINFO", "GROUPS", shardLog)) as unknown[][];
-  const maps = groups.map(
-    (flat) => new Map(Array.from({ length: flat.length / 2 }, (_, n) => [String(flat[2 * n]), flat[2 * n + 1]])),
-  );
-  return maps.find((group) => group.get("name") === "persist");
+interface GroupInfo {
+  readonly name: string;
+  readonly pending: number;
+  /** Null: Redis can't tell, as after a deletion. */
+  readonly lag: number | null;
+}
+
+async function persistGroup(redis: Member, shardLog: string): Promise<GroupInfo | undefined> {
+  const groups = (await redis.command?.("XINFO", "GROUPS", shardLog)) as GroupInfo[];
+  return groups.find(({ name }) => name === "persist");
 }

@@ -4,6 +4,7 @@ import { CqlProxy } from "../../driver/cql-proxy.ts";
 import type { Member } from "../../driver/deployment.ts";
 import type { PlannedRun } from "../../driver/fault-run.ts";
 import { RecordedSender } from "../../recorder/recorded-sender.ts";
+import { countMessages } from "../../recorder/stored-rows.ts";
 import type { FaultRow } from "../fault-row.ts";
 import { milliseconds, redisOf, runPlanned, verdictFigures } from "../planned-row.ts";
 import { countDeadLetters, countUnstored } from "../unstored.ts";
@@ -194,6 +195,11 @@ export const cassandraAnswers: FaultRow = {
           ["no answer to a write", () => (cql.swallowsAnswer = () => true)],
           ["half the answers to writes", () => (cql.swallowsAnswer = () => run.context.random() < 0.5)],
         ];
+        // What comes first, once for a room, is the announcement of its bucket: without it nothing is written.
+        await waitFor("all rooms have rows", async () => {
+          const counts = run.load.roomIds.map((room) => countMessages(run.deployment.stored, room));
+          return Math.min(...(await Promise.all(counts))) > 0;
+        });
         for (const [what, begin] of phases) {
           const before = cql.written;
           await run.strike(
