@@ -102,6 +102,7 @@ function ratesTable(steps: readonly Step[]): string {
     [
       "messages/s",
       ...stepColumns,
+      "CPU a row, µs",
       "late p99, ms",
       "cores: Cassandra + arrivals + Redis and worker + other work on the machine",
     ],
