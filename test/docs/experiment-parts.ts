@@ -57,6 +57,7 @@ function bufferPage(present: string): string {
     `Machine: ${machineLine(report)}`,
     `One Cassandra node with ${heapMegabytes} MB of heap, on core ${cassandraCores} alone; Redis with \`appendonly yes\`, \`appendfsync everysec\`;`,
     `${rooms} rooms; at most ${whole(inFlightMax)} messages without an answer, the next is refused.`,
+    ...disturbed(steps),
   ].join("\n");
   const parts = {
     settings,
@@ -67,6 +68,21 @@ function bufferPage(present: string): string {
     stalls: stallsTable(steps.filter(({ stallSeconds }) => stallSeconds > 0)),
   };
   return Object.entries(parts).reduce((page, [name, text]) => withPart(page, name, text), present);
+}
+
+/** Cores that other work may use before a step is no measure of rates. */
+const othersCoresMax = 0.2;
+
+/** What to say where the machine was not quiet. */
+function disturbed(steps: readonly Step[]): string[] {
+  const count = steps.filter(({ busy }) => busy.others > othersCoresMax).length;
+  return count === 0
+    ? []
+    : [
+        "",
+        `**In ${count} of ${steps.length} steps other work on the machine used more than ${othersCoresMax} cores (the last column).** At which rate a way ends says little
+there; which of the two does better at the same rate, and what happens while Cassandra stands still, says more.`,
+      ];
 }
 
 const stepColumns = [
