@@ -2,6 +2,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { SubscribeRequestSchema, SubscribeResponseSchema } from "../../gen/chat/v1/chat_pb.ts";
+import { MessageSchema } from "../../gen/chat/v1/message_pb.ts";
+import { encodeMessage } from "../../storage/log/log-event.ts";
 import { envelopeOf } from "../wire/envelope-reader.ts";
 
 export const benchRoomId = "bench";
@@ -13,8 +15,8 @@ export const benchText =
 export const subscribePath = "/chat.v1.ChatService/Subscribe";
 
 /** A chat.v1.SubscribeRequest in its envelope, base64. */
-export function subscribeRequest(): string {
-  const request = create(SubscribeRequestSchema, { roomId: benchRoomId });
+export function subscribeRequest(roomId = benchRoomId): string {
+  const request = create(SubscribeRequestSchema, { roomId });
   return envelopeOf(toBinary(SubscribeRequestSchema, request)).toString("base64");
 }
 
@@ -32,4 +34,11 @@ export function eventBytes(): number {
   };
   const event = { roomId: benchRoomId, position, kind: { case: "message" as const, value } };
   return toBinary(SubscribeResponseSchema, create(SubscribeResponseSchema, { event })).length;
+}
+
+/** The message as the log has it. @param stamp of `publicationStamp`: it stands in the client_message_id (`due-stamp.ts`) */
+export function loggedMessage(stamp: string): Uint8Array {
+  // As long as a UUID.
+  const clientMessageId = `${stamp.slice(0, 16)}-${stamp.slice(16)}`.padEnd(36, "x");
+  return encodeMessage(create(MessageSchema, { text: benchText, author: benchAuthor, clientMessageId }));
 }

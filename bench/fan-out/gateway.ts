@@ -6,17 +6,14 @@
  * `bun bench/fan-out/gateway.ts [LINGER_MS_MAX]` prints its two ports as JSON: one for readers, one for the publisher. Rooms gather
  * as they do by default (`--room-linger-ms-max`), or at most so long; 0: each message is a write.
  */
-import { create } from "@bufbuild/protobuf";
 import pino from "pino";
-import { MessageSchema } from "../../gen/chat/v1/message_pb.ts";
 import { startServer } from "../../server/server.ts";
 import { gatewaySettings } from "../../server/settings.ts";
 import { openEmbeddedStorage } from "../../storage/embedded.ts";
 import { EmbeddedHotWords } from "../../storage/hot-words/embedded-hot-words.ts";
-import { encodeMessage } from "../../storage/log/log-event.ts";
 import type { LogConsumer, RoomFollower, RoomLog } from "../../storage/log/room-log.ts";
 import { listenForPublisher } from "../wire/publisher-port.ts";
-import { benchAuthor, benchRoomId, benchText } from "./bench-message.ts";
+import { benchRoomId, loggedMessage } from "./bench-message.ts";
 
 const roomId = benchRoomId;
 
@@ -26,13 +23,10 @@ class PassingLog implements RoomLog {
   readonly #epoch = Date.now();
   #seq = 0;
 
-  /** One entry, as if somebody had just said something. @param stamp stands in its client_message_id (`due-stamp.ts`) */
+  /** One entry, as if somebody had just said something. @param stamp see `loggedMessage` */
   pass(stamp: string): void {
     const position = { epoch: this.#epoch, seq: this.#seq++ };
-    // As long as a UUID.
-    const clientMessageId = `${stamp.slice(0, 16)}-${stamp.slice(16)}`.padEnd(36, "x");
-    const message = create(MessageSchema, { text: benchText, author: benchAuthor, clientMessageId });
-    this.#follower?.entry({ roomId, position, acceptedMs: Date.now(), event: encodeMessage(message) });
+    this.#follower?.entry({ roomId, position, acceptedMs: Date.now(), event: loggedMessage(stamp) });
   }
 
   async follow(_roomId: string, follower: RoomFollower) {

@@ -99,6 +99,18 @@ interface FanOutReport {
   results: { way: string; deliveryUs: number; timesFloor: number }[];
 }
 
+/** The part of bench/results/processes.json that is shown. */
+interface ProcessesReport {
+  measuredAt: string;
+  bun: string;
+  cores: number;
+  readers: number;
+  ratePerSecond: number;
+  floodMessages: number;
+  rounds: number;
+  results: { processes: number; deliveryUs: number; busiestShare: number; deliveriesPerSecond: number }[];
+}
+
 /** What a README says around the figures, in its language. */
 interface FiguresTexts {
   /** Head of the table: the way, µs of a delivery, as a multiple of the floor. */
@@ -108,6 +120,8 @@ interface FiguresTexts {
   under(report: FanOutReport): string;
   /** The table of the comparison with other servers. */
   peers: PeersTexts & { under(conditions: PeersConditions): string };
+  /** The table of several processes on one port. */
+  processes: { columns: readonly [string, string, string, string]; under(report: ProcessesReport): string };
 }
 
 /** What is said under the comparison's table. */
@@ -162,6 +176,17 @@ delivery than the gateway with one reader a connection: ${list(
         ),
       )}.`,
   },
+  processes: {
+    columns: [
+      "Gateway processes",
+      "µs of CPU per delivery, all together",
+      "of it the busiest process",
+      "deliveries a second, at most",
+    ],
+    under: ({ readers, ratePerSecond, floodMessages, rounds, cores, bun, measuredAt }) =>
+      `${readers} readers over HTTP/1.1, through Redis: ${ratePerSecond} messages a second for the first two figures, then ${thousands(floodMessages)} as fast as they go for the last. Medians of
+${rounds} rounds, Bun ${bun}, ${measuredAt.slice(0, 10)}. Readers, Redis and the one who sends were on the same ${cores} cores, so the last figure is of the machine, not of the gateways.`,
+  },
 };
 
 function thousands(value: number): string {
@@ -212,6 +237,17 @@ const korean: FiguresTexts = {
         ),
       )}.`,
   },
+  processes: {
+    columns: [
+      "게이트웨이 프로세스 수",
+      "전달 1건당 CPU (µs), 전체 합",
+      "그중 가장 바쁜 프로세스의 몫",
+      "초당 최대 전달 수",
+    ],
+    under: ({ readers, ratePerSecond, floodMessages, rounds, cores, bun, measuredAt }) =>
+      `HTTP/1.1 구독자 ${readers}명, Redis를 거친 값입니다. 앞의 두 값은 초당 ${ratePerSecond}건일 때, 마지막 값은 ${thousands(floodMessages)}건을 낼 수 있는 가장 빠른 속도로 보냈을 때입니다.
+${rounds}번 잰 중앙값입니다(Bun ${bun}, ${measuredAt.slice(0, 10)}). 구독자, Redis, 보내는 쪽이 같은 ${cores}코어를 나눠 썼으므로, 마지막 값은 게이트웨이가 아니라 그 기계의 한도입니다.`,
+  },
 };
 
 /** The pages that show figures, from the root of the repository. */
@@ -222,14 +258,21 @@ export const pagesWithFigures: Readonly<Record<string, FiguresTexts>> = {
 
 const resultsDir = join(root, "bench/results");
 const figuresForm = /<!-- figures -->\n[\s\S]*?<!-- \/figures -->/;
+const processesForm = /<!-- processes -->\n[\s\S]*?<!-- \/processes -->/;
 const peersForm = /<!-- peers -->\n[\s\S]*?<!-- \/peers -->/;
 
 /** The page with the figures of the last runs of the benchmarks; as it is, where one left out a way or was never run. */
 export function withFigures(page: string, texts: FiguresTexts): string {
-  const fanOut = fanOutPart(texts);
-  const peers = peersPart(texts.peers);
-  const withFanOut = fanOut ? page.replace(figuresForm, () => `<!-- figures -->\n${fanOut}\n<!-- /figures -->`) : page;
-  return peers ? withFanOut.replace(peersForm, () => `<!-- peers -->\n${peers}\n<!-- /peers -->`) : withFanOut;
+  const parts: [RegExp, string, string | undefined][] = [
+    [figuresForm, "figures", fanOutPart(texts)],
+    [peersForm, "peers", peersPart(texts.peers)],
+    [processesForm, "processes", processesPart(texts.processes)],
+  ];
+  return parts.reduce(
+    (filled, [form, name, part]) =>
+      part ? filled.replace(form, () => `<!-- ${name} -->\n${part}\n<!-- /${name} -->`) : filled,
+    page,
+  );
 }
 
 function fanOutPart({ columns, ways, under }: FiguresTexts): string | undefined {
@@ -242,6 +285,23 @@ function fanOutPart({ columns, ways, under }: FiguresTexts): string | undefined 
     row([ways[way] ?? way, deliveryUs.toFixed(1), way === "floor" ? "1" : timesFloor.toFixed(2)]),
   );
   return `${[row(columns), row(["---", "---:", "---:"]), ...rows].join("\n")}\n\n${under(report)}`;
+}
+
+function processesPart({ columns, under }: FiguresTexts["processes"]): string | undefined {
+  const report = resultOf<ProcessesReport>("processes.json");
+  if (!report) {
+    return undefined;
+  }
+  const rows = report.results.map(({ processes, deliveryUs, busiestShare, deliveriesPerSecond }) =>
+    row([
+      String(processes),
+      deliveryUs.toFixed(1),
+      `${(100 * busiestShare).toFixed(0)} %`,
+      // Two digits are as much as such a figure is worth.
+      thousands(Number(deliveriesPerSecond.toPrecision(2))),
+    ]),
+  );
+  return `${[row(columns), row(["---:", "---:", "---:", "---:"]), ...rows].join("\n")}\n\n${under(report)}`;
 }
 
 function peersPart(texts: FiguresTexts["peers"]): string | undefined {
