@@ -243,6 +243,7 @@ async function startTalk(options: Partial<RedisRoomLogOptions> = {}) {
       const master = await cluster.masterOf(clusterSlot(keys.state("room-0")));
       const replica = await cluster.replicaOf(master);
       await cluster.inStep(replica);
+      await cluster.rested(replica);
       return { master, replica };
     },
     /** Ends the talk, and checks that the followers and the log have each thing once, in order, and that nobody heard of a loss. */

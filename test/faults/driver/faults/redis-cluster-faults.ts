@@ -61,9 +61,7 @@ export const redisClusterFaults: readonly Fault[] = [
     async inject(member, { random, measure }) {
       const cluster = clusterOf(member);
       const { master, replica } = await pair(cluster, random);
-      const startedMs = performance.now();
-      await cluster.failover(replica);
-      measure("ms", performance.now() - startedMs);
+      measure("ms", await cluster.failover(replica));
       await cluster.inStep(master);
     },
   },
@@ -108,6 +106,7 @@ async function pair(
   const master = masters[Math.floor(random() * masters.length)] as RedisServer;
   const replica = await cluster.replicaOf(master);
   await cluster.inStep(replica);
+  await cluster.rested(replica);
   return { master, replica };
 }
 
