@@ -10,7 +10,7 @@ import { type Backoff, backoffDelayMs } from "../lib/backoff.ts";
 import type { Authorization } from "./authorization.ts";
 import type { Clock } from "./clock.ts";
 import type { ConnectionState, EndedReason, Interruption, LiveState } from "./connection-state.ts";
-import { retryAfterMs } from "./refusal.ts";
+import { isNetworkFailure, retryAfterMs } from "./refusal.ts";
 
 export interface ReconnectPolicy extends Backoff {
   /** A stream that was live for so long counts as a success: the next failure is the first one again. */
@@ -47,7 +47,7 @@ const finalCodes: ReadonlySet<Code> = new Set([
 ]);
 
 export function linkEndOf(error: ConnectError): LinkEnd {
-  return finalCodes.has(error.code)
+  return finalCodes.has(error.code) && !isNetworkFailure(error)
     ? { final: { kind: "refused", error } }
     : { again: { kind: "failed", error }, delayMs: retryAfterMs(error) };
 }

@@ -45,6 +45,13 @@ describe("a refusal", () => {
     expect(errorOfStatus(create(StatusSchema, { code: 99 })).code).toBe(Code.Unknown);
   });
 
+  test("is none where an answer breaks off, and is one where the request was wrong", () => {
+    for (const message of ["incomplete envelope", "promised 20 bytes, received 7", "missing EndStreamResponse"]) {
+      expect(isNetworkFailure(new ConnectError(`protocol error: ${message}`, Code.InvalidArgument))).toBe(true);
+    }
+    expect(isNetworkFailure(new ConnectError("text must not be blank", Code.InvalidArgument))).toBe(false);
+  });
+
   test("of something that is not a refusal keeps its message", () => {
     expect(refusalOf(new TypeError("fetch failed"))).toMatchObject({ code: Code.Unknown, message: "fetch failed" });
     expect(isNetworkFailure(ConnectError.from(new TypeError("fetch failed")))).toBe(true);

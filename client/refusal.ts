@@ -49,9 +49,15 @@ export function retryAfterMs(error: ConnectError): number | undefined {
 }
 
 /**
+ * How connect-es puts it that an answer breaks off, as of a gateway that is killed while a message is on its way: with
+ * InvalidArgument, as if the request were at fault (its protocol/async-iterable.ts and protocol-connect/transport.ts).
+ */
+const brokenOff = /^protocol error: (incomplete envelope|promised \d+ bytes|missing EndStreamResponse)/;
+
+/**
  * Whether a call failed on the way and not by a decision of the gateway, which gives a reason with every refusal. What a
  * lost connection looks like differs: connect-node on Bun says Canceled (HTTP/2) or Aborted, fetch says Unknown, a reset by
- * a proxy Internal.
+ * a proxy Internal, a message that breaks off InvalidArgument.
  */
 export function isNetworkFailure(error: ConnectError): boolean {
   switch (error.code) {
@@ -60,6 +66,8 @@ export function isNetworkFailure(error: ConnectError): boolean {
     case Code.Aborted:
     case Code.Internal:
       return error.findDetails(ErrorInfoSchema).length === 0;
+    case Code.InvalidArgument:
+      return brokenOff.test(error.rawMessage);
     default:
       return false;
   }

@@ -21,6 +21,12 @@ afterEach(() => {
   }
 });
 
+/** What the responses of both versions have in common. */
+interface Answer {
+  writeHead(status: number, headers: Record<string, string>): unknown;
+  end(body: Buffer): unknown;
+}
+
 /** @returns the port */
 async function serve(gateway: FakeGateway, httpVersion: "1.1" | "2"): Promise<number> {
   const handler = connectNodeAdapter({ routes: (router) => gateway.routes(router) });
@@ -114,6 +120,26 @@ describe.each(ways)("over %s", (_, httpVersion, transportTo) => {
     await until(() => texts.length === 3);
     expect(texts).toEqual(["안녕 👋", "그 사이", "다시"]);
     reading.stop();
+  });
+
+  test("a stream that ends within a message is opened again", async () => {
+    let streams = 0;
+    // One that does not say so, as of a gateway that ends while the message is on its way.
+    const answer = (request: { headers: { "content-type"?: string | undefined } }, response: Answer) => {
+      streams += 1;
+      response.writeHead(200, { "content-type": request.headers["content-type"] ?? "" });
+      response.end(Buffer.of(0, 0, 0, 0, 50, 1, 2, 3));
+    };
+    const server = httpVersion === "2" ? createHttp2Server(answer) : createHttp1Server(answer);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    cleanups.push(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const chat = new ChatClient({ transport: transportTo(`http://127.0.0.1:${port}`), retry });
+    const reading = chat.subscribe("lobby", { start: { tail: 9 }, onMessage: () => {} });
+    await until(() => streams > 2);
+    reading.stop();
+    expect(await reading.done).toEqual({ kind: "stopped" });
   });
 
   test("a line that falls deaf is left for a new one", async () => {
