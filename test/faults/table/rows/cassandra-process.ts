@@ -10,7 +10,7 @@ import { milliseconds, redisOf, runPlanned, verdictFigures } from "../planned-ro
 import { countDeadLetters, countUnstored } from "../unstored.ts";
 
 /** For each of the two rooms, which are in shards of their own. Small, so that it is reached soon. */
-const unstoredMax = 3_000;
+const unstoredMax = 1_500;
 const awayMs = 30_000;
 /** What is promised of the way back. */
 const catchUpTimesMin = 3;
