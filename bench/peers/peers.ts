@@ -56,6 +56,9 @@ const goCall = { path: goProcedure, request: goRequest };
 const bunProgram = (file: string) => (messageBytes: number) =>
   startPublisher([process.execPath, join(import.meta.dir, file), String(messageBytes)]);
 
+/** As it is by default: its rooms gather where they are hot. */
+const startGateway = () => startPublisher([process.execPath, join(import.meta.dir, "../fan-out/gateway.ts")]);
+
 export const peers: readonly Peer[] = [
   {
     name: "floor",
@@ -67,7 +70,7 @@ export const peers: readonly Peer[] = [
     name: "gateway-connect",
     isChat: true,
     wire: () => ({ kind: "connect", ...gatewayCall }),
-    start: bunProgram("../fan-out/gateway.ts"),
+    start: startGateway,
   },
   gatewayOverGrpc("gateway-grpc", 1),
   gatewayOverGrpc("gateway-grpc-50", 50),
@@ -97,7 +100,7 @@ export const peers: readonly Peer[] = [
 
 function gatewayOverGrpc(name: PeerName, streamsPerConnection: number): Peer {
   const wire: Wire = { kind: "grpc", streamsPerConnection, ...gatewayCall };
-  return { name, isChat: true, wire: () => wire, start: bunProgram("../fan-out/gateway.ts") };
+  return { name, isChat: true, wire: () => wire, start: startGateway };
 }
 
 function goOverGrpc(name: PeerName, streamsPerConnection: number): Peer {
