@@ -174,7 +174,7 @@ try {
     }
   }
 } finally {
-  load.stop();
+  await load.stop();
   await Promise.all([floor.stop(), gateway.stop(), wholeGateway.stop()]);
 }
 

@@ -84,7 +84,7 @@ async function loadRound(peer: Peer, readers: number, rate: number, messageBytes
     delivery.add(closed.done === "close" ? closed.delivery : undefined);
     return { cpuUs: (spent * 1_000) / (messages * readers), delivery };
   } finally {
-    load.stop();
+    await load.stop();
     await target.stop();
   }
 }
@@ -117,7 +117,7 @@ async function idleRound(peer: Peer, messageBytes: number): Promise<number> {
     await Bun.sleep(idleSettleMs);
     return (residentBytes(target.pid) - before) / 1_000 / idleReaders;
   } finally {
-    load.stop();
+    await load.stop();
     await target.stop();
   }
 }

@@ -135,7 +135,7 @@ try {
     }
   }
 } finally {
-  load.stop();
+  await load.stop();
   await storage.close();
   await Promise.all([redis.stop(), cassandra.remove()]);
 }

@@ -6,6 +6,7 @@ import { Latency } from "../load/latency.ts";
 import { type ScannedMessage, scanMessage } from "../load/message-scan.ts";
 import { addCounts, noFlaws, SequenceCheck, type SequenceCounts } from "../load/sequence-check.ts";
 import { nowUs } from "../load/shared-clock.ts";
+import { obeyParent } from "../measuring/asked-process.ts";
 import { endingFlags } from "./envelope-reader.ts";
 import { Http1Subscriber } from "./http1-subscriber.ts";
 import { Http2Connections } from "./http2-connections.ts";
@@ -51,8 +52,7 @@ export interface Counts {
 export type ReadersAnswer =
   | { done: "open" | "measure" }
   | { done: "count"; counts: Counts }
-  | { done: "close"; delivery: string | undefined }
-  | { failed: string };
+  | { done: "close"; delivery: string | undefined };
 
 const contentTypes = {
   connect: "application/connect+proto",
@@ -231,11 +231,4 @@ async function obey(command: ReadersCommand): Promise<ReadersAnswer> {
   }
 }
 
-process.on("message", async (command: ReadersCommand) => {
-  try {
-    process.send?.(await obey(command));
-  } catch (error) {
-    process.send?.({ failed: (error as Error).message } satisfies ReadersAnswer);
-  }
-});
-process.on("disconnect", () => process.exit());
+obeyParent(obey);

@@ -1,36 +1,15 @@
 /** The process of a bench's readers, from the side of the one who commands them. */
 import { join } from "node:path";
 import { waitFor } from "../../test/harness/wait-for.ts";
+import { AskedProcess } from "../measuring/asked-process.ts";
 import type { Counts, ReadersAnswer, ReadersCommand } from "./readers-child.ts";
 
 /** For the last deliveries of a round to arrive. */
 const arrivalTimeoutMs = 60_000;
 
-export class ReadersProcess {
-  readonly #process: Bun.Subprocess<"ignore", "inherit", "inherit">;
-  #answer: (answer: ReadersAnswer) => void = () => {};
-
+export class ReadersProcess extends AskedProcess<ReadersCommand, ReadersAnswer> {
   constructor() {
-    this.#process = Bun.spawn([process.execPath, join(import.meta.dir, "readers-child.ts")], {
-      stdio: ["ignore", "inherit", "inherit"],
-      ipc: (answer: ReadersAnswer) => this.#answer(answer),
-    });
-  }
-
-  get pid(): number {
-    return this.#process.pid;
-  }
-
-  /** Sends one command and waits for its answer. @throws {Error} what the readers say has failed */
-  async ask(command: ReadersCommand): Promise<Exclude<ReadersAnswer, { failed: string }>> {
-    const answer = await new Promise<ReadersAnswer>((resolve) => {
-      this.#answer = resolve;
-      this.#process.send(command);
-    });
-    if ("failed" in answer) {
-      throw new Error(answer.failed);
-    }
-    return answer;
+    super(join(import.meta.dir, "readers-child.ts"));
   }
 
   /** Waits until each reader has so many messages. @throws {Error} where one has more, or one in another order */
@@ -45,10 +24,6 @@ export class ReadersProcess {
       const found = `${fewest} to ${most}, ${JSON.stringify(flaws)}`;
       throw new Error(`expected ${messages} messages at each reader, found ${found}`);
     }
-  }
-
-  stop(): void {
-    this.#process.kill();
   }
 
   async #counts(): Promise<Counts> {
